@@ -1,0 +1,1 @@
+"""The edge daemon. Light, alone; may lose the network, never an alert."""

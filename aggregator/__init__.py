@@ -1,0 +1,1 @@
+"""The hall. Where all agents meet and a person looks."""

@@ -1,0 +1,1 @@
+"""The language: what crosses a door between agent, aggregator and trainer is said here and nowhere else."""

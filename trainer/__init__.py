@@ -1,0 +1,1 @@
+"""The workshop. Heavy, offline, replaceable: benign flows and verdicts in, one ONNX file out."""
