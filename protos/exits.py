@@ -1,8 +1,9 @@
-"""Exit codes of every command. Scripts depend on them; docs/cli.md shows this table and a test holds the two together."""
+"""Exit codes of every command. Scripts depend on them; docs/cli.md shows this table and a test compares the two."""
 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -10,7 +11,8 @@ class ExitCode(IntEnum):
 
     meaning: str
 
-    def __new__(cls, value: int, meaning: str) -> ExitCode:
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """A code with its sentence."""
         member = int.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning

@@ -1,7 +1,7 @@
 """Configuration as a frozen dataclass: a setting is a name, a default and a sentence.
 
-Precedence: defaults < file < environment < flags. A file is TOML with one key a setting. An unknown key is an error that
-names it and the closest known one, because a misspelt setting that is silently ignored is worse than no setting.
+Precedence: defaults < file < environment < flags. A file is TOML with one key a setting. An unknown key is an error
+that names it and the closest known one: a misspelt setting that is silently ignored is worse than no setting.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def load(
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"reading configuration {path}: {error.strerror}; check the path and its rights") from error
+            raise ConfigError(f"reading configuration {path}: {error.strerror}; check its path and rights") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"reading configuration {path}: not valid TOML ({error})") from error
         for key, value in raw.items():
