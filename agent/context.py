@@ -46,7 +46,7 @@ NAMES: Final = tuple(f"{measure}_{horizon}s" for horizon in HORIZONS_S for measu
 """Names of the columns of `Context.update`, in their order."""
 
 _RATES: Final = 1.0 / np.asarray(HORIZONS_S, dtype=np.float64)
-_WAYS: Final = 4
+_WAYS: Final = 8
 _UNSEEN: Final = -np.inf
 _ROUNDS: Final = 2 * _WAYS
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))

@@ -12,26 +12,32 @@ Promises:
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from protos.v1 import features_pb2, flow_pb2
+from protos.names import DIGEST, FEATURES
+from protos.v1 import flow_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-_FIELDS = sorted(features_pb2.FlowFeatures.DESCRIPTOR.fields, key=lambda field: field.number)
-
-FEATURES: Final[tuple[str, ...]] = tuple(field.name for field in _FIELDS)
-"""Feature names in contract order."""
-
-DIGEST: Final[str] = hashlib.sha256("\n".join(f"{field.number}:{field.name}" for field in _FIELDS).encode()).hexdigest()
-"""SHA-256 of the numbered names, lower-case hexadecimal."""
+__all__ = [
+    "COLUMNS",
+    "DIGEST",
+    "FEATURES",
+    "ContractError",
+    "format_address",
+    "index",
+    "pack_columns",
+    "pack_matrix",
+    "parse_address",
+    "unpack_columns",
+    "unpack_matrix",
+]
 
 _INDEX = {name: position for position, name in enumerate(FEATURES)}
 
