@@ -7,11 +7,18 @@
     │   ├── CaptureTruncated     a capture that ends inside a packet (after all whole packets were metered)
     │   ├── BadFilter            the filter expression does not compile
     │   ├── InterfaceMissing     no such interface
-    │   ├── InterfaceLost        the interface went down or vanished while it was metered (retryable)
+    │   ├── InterfaceLost        the interface went down or vanished while it was metered
     │   └── CaptureNotPermitted  CAP_NET_RAW is missing
     ├── ModelRefused         foreign, corrupt, for other features, or failing its self-test
     ├── StateError           the state directory or spool cannot be used
-    └── AggregatorAway       no answer, or a refusal (retryable)
+    │   ├── SpoolBusy            another agent owns this spool
+    │   ├── SpoolAbsent          no spool yet: the sensor makes it
+    │   ├── SpoolFull            nothing but alerts left in it, and no room for more
+    │   ├── SpoolDamaged         the file is not what was written; what can be read is kept
+    │   └── DiskTrouble          no space, or an I/O error
+    └── AggregatorAway       no answer, or a refusal
+
+`RETRYABLE` names those after which the same call may succeed later.
 """
 
 from __future__ import annotations
@@ -73,11 +80,31 @@ class StateError(AgentError):
     exit_code = ExitCode.STATE
 
 
+class SpoolBusy(StateError):
+    """Another agent owns this spool."""
+
+
+class SpoolAbsent(StateError):
+    """No spool yet: the sensor makes it."""
+
+
+class SpoolFull(StateError):
+    """Nothing but alerts left in the spool, and no room for more."""
+
+
+class SpoolDamaged(StateError):
+    """The spool file is not what was written."""
+
+
+class DiskTrouble(StateError):
+    """No space, or an I/O error."""
+
+
 class AggregatorAway(AgentError):
     """The aggregator does not answer, or refused this agent."""
 
     exit_code = ExitCode.AGGREGATOR
 
 
-RETRYABLE: frozenset[type[AgentError]] = frozenset({InterfaceLost, AggregatorAway})
+RETRYABLE: frozenset[type[AgentError]] = frozenset({InterfaceLost, DiskTrouble, AggregatorAway})
 """Errors after which the same call may succeed later without anybody changing anything."""

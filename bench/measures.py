@@ -98,7 +98,7 @@ def spool() -> tuple[int, float]:
         kept = Spool.open(state, max_bytes=512 << 20, clock=SystemClock())
         started, count = time.perf_counter(), 0
         while time.perf_counter() - started < 2:
-            kept.enqueue("batch", payload, alerts=0, flows=rows)
+            kept.enqueue(payload, alerts=0, flows=rows)
             count += rows
         return count, time.perf_counter() - started
 

@@ -105,7 +105,9 @@ def report(figures: dict[str, dict[str, object]], resident: dict[str, float]) ->
     ]
     print()
     for what, measured, wanted, unit in rows:
-        print(f"{what:34}{measured:8.2f} {unit}  (at least {wanted:g}: {'reached' if measured >= wanted else 'MISSED'})")
+        print(
+            f"{what:34}{measured:8.2f} {unit}  (at least {wanted:g}: {'reached' if measured >= wanted else 'MISSED'})"
+        )
     total = resident["sensor_mib"] + resident["shipper_mib"]
     verdict = "reached" if total <= 130 else "MISSED"
     print(

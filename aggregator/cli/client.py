@@ -1,0 +1,115 @@
+"""The REST API from outside: one class, and errors that say what to do. Knows nothing of the server's code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import httpx
+
+from protos.exits import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+PREFIX: Final = "/api/v1"
+TIMEOUT_S: Final = 60.0
+
+_EXITS: Final = {401: ExitCode.PERMISSION, 403: ExitCode.PERMISSION, 422: ExitCode.USAGE}
+
+
+class ClientError(Exception):
+    """The request was not done. `exit_code` is what the command ends with."""
+
+    def __init__(self, message: str, exit_code: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Client:
+    """Requests to one aggregator. Use it as a context manager."""
+
+    def __init__(self, url: str, *, token_file: Path | None) -> None:
+        headers = {} if token_file is None else {"Authorization": f"Bearer {_token(token_file)}"}
+        self._url = url.rstrip("/")
+        try:
+            self._http = httpx.Client(base_url=self._url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise ClientError(f"{url!r} is not an address: {error}", ExitCode.USAGE) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The answer to a GET; parameters that are None are left out."""
+        return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer to a POST of JSON."""
+        return self._ask("POST", path, json=body or {})
+
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """The answer to a PUT of JSON."""
+        return self._ask("PUT", path, json=body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """The answer to a PATCH of JSON."""
+        return self._ask("PATCH", path, json=body)
+
+    def upload(self, path: str, **files: Path | None) -> Any:
+        """The answer to a POST of files."""
+        try:
+            sent = {name: (file.name, file.read_bytes()) for name, file in files.items() if file is not None}
+        except OSError as error:
+            raise ClientError(f"reading {error.filename}: {error.strerror}", ExitCode.USAGE) from error
+        return self._ask("POST", path, files=sent)
+
+    def pages(self, path: str, *, limit: int, **query: Any) -> Iterator[Any]:
+        """Rows of a list over its pages, `limit` at most."""
+        cursor: str | None = None
+        while limit > 0:
+            answer = self.get(path, limit=min(limit, 500), cursor=cursor, **query)
+            yield from answer["items"]
+            limit -= len(answer["items"])
+            cursor = answer["next"]
+            if cursor is None:
+                return
+
+    def _ask(self, method: str, path: str, **how: Any) -> Any:
+        try:
+            answer = self._http.request(method, PREFIX + path, **how)
+        except httpx.HTTPError as error:
+            raise ClientError(
+                f"the aggregator at {self._url} does not answer ({error}); is it running, is --url right?",
+                ExitCode.AGGREGATOR,
+            ) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise ClientError(_explain(answer), _exit_code(answer))
+
+
+def _token(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ClientError(f"reading the token in {path}: {error.strerror}", ExitCode.CONFIG) from error
+
+
+def _explain(answer: httpx.Response) -> str:
+    try:
+        text = str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = f"the aggregator answered {answer.status_code} {answer.reason_phrase}"
+    hint = "; give --token-file FILE or set ANOMAFLOW_TOKEN_FILE" if answer.status_code == 401 else ""
+    return text + hint
+
+
+def _exit_code(answer: httpx.Response) -> ExitCode:
+    try:
+        return ExitCode(answer.json()["exit_code"])
+    except (ValueError, KeyError, TypeError):
+        return _EXITS.get(answer.status_code, ExitCode.AGGREGATOR)

@@ -1,0 +1,345 @@
+"""What can be asked of the aggregator and what can be done to it: the functions below both REST and console pages.
+
+Reads are plain functions that take a few milliseconds (`list_flows`, `count_flows` and `overview` look at Parquet files
+and take longer: call them in a thread). They may be called from any thread. Writes are coroutines; they take the acting
+`Principal`, require its role here and not in the skin, write the audit log, and publish an event. Both raise the tree
+in errors.py, whose text can be shown to the user as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aggregator import agents, alerts, audit, cases, labels, overviews, policies, users
+from aggregator.rows import Role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aggregator.alerts import AlertFilter
+    from aggregator.flows import FlowFilter
+    from aggregator.rows import (
+        Agent,
+        Alert,
+        AlertDetail,
+        AuditEntry,
+        Flow,
+        FlowCount,
+        Gap,
+        Incident,
+        IncidentDetail,
+        Job,
+        Label,
+        Model,
+        Overview,
+        Page,
+        Policy,
+        Token,
+        User,
+    )
+    from aggregator.services import Services
+    from aggregator.users import Principal
+
+PAGE: int = 50
+"""Rows of a list when nobody asks for another number."""
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def overview(services: Services) -> Overview:
+    """Counts, health and alerts per minute of the last hour."""
+    return overviews.overview(services)
+
+
+def list_alerts(
+    services: Services, where: AlertFilter | None = None, *, limit: int = PAGE, cursor: str | None = None
+) -> Page[Alert]:
+    """Alerts, newest arrival first. `where`: `alerts.AlertFilter(agent=…, model=…, incident=…, verdict="none"|…)`."""
+    return services.store.read(lambda db: alerts.find(db, where, limit=limit, cursor=cursor))
+
+
+def get_alert(services: Services, alert_id: int) -> AlertDetail:
+    """One alert with flow, observed features, reasons, sensor health and verdict history. Raises `NotFound`."""
+    return services.store.read(lambda db: alerts.get(db, alert_id))
+
+
+def list_incidents(
+    services: Services, *, since_ms: int | None = None, limit: int = PAGE, cursor: str | None = None
+) -> Page[Incident]:
+    """Incidents, latest activity first; with `since_ms`, only those active at or after it."""
+    return services.store.read(lambda db: cases.find(db, since_ms=since_ms, limit=limit, cursor=cursor))
+
+
+def get_incident(services: Services, incident_id: int) -> IncidentDetail:
+    """One incident with its strongest alerts; the id of one that was merged gives the one it merged into."""
+    return services.store.read(lambda db: cases.get(db, incident_id))
+
+
+def list_agents(services: Services) -> Page[Agent]:
+    """Every agent ever seen, by name."""
+    return services.store.read(agents.find)
+
+
+def get_agent(services: Services, agent_id: str) -> Agent:
+    """One agent. Raises `NotFound`."""
+    return services.store.read(lambda db: agents.get(db, agent_id))
+
+
+def list_gaps(services: Services, *, agent: str | None = None, limit: int = PAGE) -> Page[Gap]:
+    """Declared losses and batches set aside, newest first."""
+    return services.store.read(lambda db: agents.gaps(db, agent=agent, limit=limit))
+
+
+def list_flows(
+    services: Services, where: FlowFilter | None = None, *, limit: int = PAGE, cursor: str | None = None
+) -> Page[Flow]:
+    """Flows of staging and lake, latest first. `where`: `flows.FlowFilter(agent=…, host=…, port=…, since_ms=…)`."""
+    return services.lake.flows(where, limit=limit, cursor=cursor)
+
+
+def count_flows(services: Services, *, minutes: int = 60) -> tuple[FlowCount, ...]:
+    """Flows received per minute over the last `minutes`, oldest first, minutes without flows included."""
+    return services.lake.counts_per_minute(now_ms=services.clock.now_ms(), minutes=minutes)
+
+
+def list_models(services: Services) -> Page[Model]:
+    """Models in the registry, newest version first."""
+    return services.registry.models()
+
+
+def get_model(services: Services, digest: str) -> Model:
+    """One model. Raises `NotFound`."""
+    return services.registry.get(digest)
+
+
+def get_model_report(services: Services, digest: str) -> dict[str, Any]:
+    """The training report of a model, as the trainer wrote it. Raises `NotFound`."""
+    return services.registry.report(digest)
+
+
+def current_policy(services: Services) -> Policy:
+    """The policy that agents follow."""
+    return services.store.read(policies.current)
+
+
+def list_policies(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Policy]:
+    """Policies, newest version first."""
+    return services.store.read(lambda db: policies.find(db, limit=limit, cursor=cursor))
+
+
+def list_labels(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Label]:
+    """Verdicts and their undoing, newest first."""
+    return services.store.read(lambda db: labels.find(db, limit=limit, cursor=cursor))
+
+
+def list_jobs(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Job]:
+    """Training runs, newest first."""
+    return services.jobs.find(limit=limit, cursor=cursor)
+
+
+def get_job(services: Services, job_id: int) -> Job:
+    """One training run. Raises `NotFound`."""
+    return services.jobs.get(job_id)
+
+
+def job_log(services: Services, job_id: int, *, lines: int = 200) -> list[str]:
+    """The last lines of a training run's log. Raises `NotFound`."""
+    return services.jobs.log(job_id, lines=lines)
+
+
+def list_users(services: Services, actor: Principal) -> Page[User]:
+    """Accounts, by name. Administrators only."""
+    actor.require(Role.ADMIN)
+    return services.store.read(users.find)
+
+
+def list_tokens(services: Services, actor: Principal) -> Page[Token]:
+    """API tokens, newest first: everyone's for an administrator, one's own otherwise."""
+    owner = None if actor.role is Role.ADMIN else actor.name
+    return services.store.read(lambda db: users.tokens(db, owner=owner))
+
+
+def list_audit(
+    services: Services, actor: Principal, *, limit: int = PAGE, cursor: str | None = None
+) -> Page[AuditEntry]:
+    """Who did what, newest first. Administrators only."""
+    actor.require(Role.ADMIN)
+    return services.store.read(lambda db: audit.find(db, limit=limit, cursor=cursor))
+
+
+# --- doing -------------------------------------------------------------------------------------------------------
+
+
+async def add_label(
+    services: Services, actor: Principal, *, target: str, target_id: int, verdict: str, note: str = ""
+) -> Label:
+    """Give a verdict (`benign`, `malicious`, `unsure`) on an `alert`, or on every alert an `incident` now has.
+
+    Analysts and up. Raises `Invalid`, `NotFound`.
+    """
+    actor.require(Role.ANALYST)
+    label = await services.store.write(
+        lambda db: labels.add(
+            db,
+            target=target,
+            target_id=target_id,
+            verdict=verdict,
+            note=note,
+            by=actor.name,
+            at_ms=services.clock.now_ms(),
+        )
+    )
+    _publish_label(services, label)
+    return label
+
+
+async def undo_label(services: Services, actor: Principal, label_id: int, *, note: str = "") -> Label:
+    """Take a verdict back; what its alerts were called before counts again. Analysts and up.
+
+    Raises `NotFound`, and `Conflict` when it was undone already.
+    """
+    actor.require(Role.ANALYST)
+    label = await services.store.write(
+        lambda db: labels.undo(db, label_id, note=note, by=actor.name, at_ms=services.clock.now_ms())
+    )
+    _publish_label(services, label)
+    return label
+
+
+async def add_model(services: Services, actor: Principal, path: Path, *, report: Path | None = None) -> Model:
+    """Admit the model file at `path` (it is copied). Operators and up. Raises `ModelRefused` with what is wrong."""
+    actor.require(Role.OPERATOR)
+    return await services.registry.admit(path, report=report, by=actor.name)
+
+
+async def promote(services: Services, actor: Principal, digest: str, *, reason: str = "", force: bool = False) -> Model:
+    """Make a model the champion and set a new policy for it. Agents receive both at once. Operators and up.
+
+    Raises `NotFound`, `Conflict` (its state does not allow it), `GateFailed` (its gate failed and `force` is false),
+    `Invalid` (`force` without a reason).
+    """
+    actor.require(Role.OPERATOR)
+    return await services.registry.promote(digest, by=actor.name, reason=reason, force=force)
+
+
+async def rollback(services: Services, actor: Principal, *, reason: str = "") -> Model:
+    """Bring the previous champion back. Operators and up. Raises `Conflict` when there is none."""
+    actor.require(Role.OPERATOR)
+    return await services.registry.rollback(by=actor.name, reason=reason)
+
+
+async def refuse_model(services: Services, actor: Principal, digest: str, *, reason: str) -> Model:
+    """Mark a model as not wanted: it can never be promoted. Operators and up. Raises `Conflict` for the champion."""
+    actor.require(Role.OPERATOR)
+    return await services.registry.refuse(digest, by=actor.name, reason=reason)
+
+
+async def set_policy(
+    services: Services,
+    actor: Principal,
+    *,
+    promised_fpr: float | None = None,
+    threshold: float | None = None,
+    keep_fraction: float | None = None,
+    max_alerts_per_minute: int | None = None,
+    reason: str = "",
+) -> Policy:
+    """Set a new policy version; what is None stays as it is. Operators and up.
+
+    At most one of `promised_fpr` (the threshold is then the champion's for that rate) and `threshold`. Raises
+    `Invalid`, and `Conflict` for a `promised_fpr` while there is no champion.
+    """
+    actor.require(Role.OPERATOR)
+    policy = await services.store.write(
+        lambda db: policies.change(
+            db,
+            promised_fpr=promised_fpr,
+            threshold=threshold,
+            keep_fraction=keep_fraction,
+            max_alerts_per_minute=max_alerts_per_minute,
+            by=actor.name,
+            reason=reason,
+            now_ms=services.clock.now_ms(),
+        )
+    )
+    services.events.publish("policy", version=policy.version)
+    return policy
+
+
+async def start_retrain(
+    services: Services,
+    actor: Principal,
+    *,
+    name: str | None = None,
+    quarantine_hours: float | None = None,
+    auto_promote: bool = False,
+    epochs: int | None = None,
+    alpha: float | None = None,
+    seed: int | None = None,
+) -> Job:
+    """Start a training run on the baseline captures and the lake. Operators and up.
+
+    `quarantine_hours` overrides the configured age a row must have; 0 takes everything. Raises `Conflict` while another
+    run is under way.
+    """
+    actor.require(Role.OPERATOR)
+    return await services.jobs.start_retrain(
+        by=actor.name,
+        name=name,
+        quarantine_hours=quarantine_hours,
+        auto_promote=auto_promote,
+        epochs=epochs,
+        alpha=alpha,
+        seed=seed,
+    )
+
+
+async def cancel_job(services: Services, actor: Principal, job_id: int) -> Job:
+    """Stop a training run. Operators and up. Raises `NotFound`, and `Conflict` when it is over already."""
+    actor.require(Role.OPERATOR)
+    return await services.jobs.cancel(job_id, by=actor.name)
+
+
+async def add_user(services: Services, actor: Principal, *, name: str, role: str, password: str) -> User:
+    """Create an account. Administrators only. Raises `Invalid`, `Conflict`."""
+    actor.require(Role.ADMIN)
+    return await services.access.add_user(name=name, role=role, password=password, by=actor.name)
+
+
+async def change_user(
+    services: Services,
+    actor: Principal,
+    name: str,
+    *,
+    role: str | None = None,
+    disabled: bool | None = None,
+    password: str | None = None,
+) -> User:
+    """Change an account; its sessions end. Administrators only.
+
+    Raises `NotFound`, `Invalid`, and `Conflict` when no administrator would be left.
+    """
+    actor.require(Role.ADMIN)
+    return await services.access.change_user(name, role=role, disabled=disabled, password=password, by=actor.name)
+
+
+async def add_token(
+    services: Services, actor: Principal, *, name: str, scope: str = "read", days: int = 90
+) -> tuple[Token, str]:
+    """Create an API token for oneself; its text is shown only now. Raises `Invalid`."""
+    actor.require(Role.VIEWER, write=True)
+    return await services.access.add_token(user=actor.name, name=name, scope=scope, days=days, by=actor.name)
+
+
+async def revoke_token(services: Services, actor: Principal, token_id: int) -> Token:
+    """Make a token useless: one's own, or anyone's for an administrator. Raises `NotFound`."""
+    actor.require(Role.VIEWER, write=True)
+    owner = None if actor.role is Role.ADMIN else actor.name
+    return await services.access.revoke_token(token_id, owner=owner, by=actor.name)
+
+
+def _publish_label(services: Services, label: Label) -> None:
+    key = "ids" if label.target == "alert" else "incidents"
+    services.events.publish("alert", **{key: [label.target_id]}, label=label.id)
+    services.events.publish("incident", **({"ids": [label.target_id]} if label.target == "incident" else {}))

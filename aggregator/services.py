@@ -1,0 +1,33 @@
+"""The collaborators of the aggregator in one frozen bundle. main.py builds it; skins and queries receive it.
+
+Nothing here is created on import, and nothing in here reaches for another part by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aggregator.clock import Clock
+    from aggregator.config import AggregatorConfig
+    from aggregator.events import Events
+    from aggregator.jobs import Jobs
+    from aggregator.lake import Lake
+    from aggregator.registry import Registry
+    from aggregator.store import Store
+    from aggregator.web.access import Access
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a request may need."""
+
+    config: AggregatorConfig
+    clock: Clock
+    store: Store
+    lake: Lake
+    registry: Registry
+    jobs: Jobs
+    access: Access
+    events: Events

@@ -1,0 +1,1 @@
+"""Console and REST: skins over aggregator.queries."""

@@ -1,0 +1,61 @@
+"""`/healthz` and `/metrics`: for machines that watch machines. Counts only, so neither needs a login."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from aggregator import queries
+from aggregator.errors import AggregatorError
+from aggregator.web.api.asking import Served  # noqa: TC001 - FastAPI reads it
+
+if TYPE_CHECKING:
+    from aggregator.rows import Overview
+
+router = APIRouter(tags=["monitoring"])
+
+METRICS: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("anomaflow_agents", "gauge", "Agents ever seen.", "agents"),
+    ("anomaflow_agents_connected", "gauge", "Agents with an open stream.", "agents_connected"),
+    ("anomaflow_agents_degraded", "gauge", "Connected agents whose sensor is not running.", "agents_degraded"),
+    ("anomaflow_alerts_total", "counter", "Alerts stored.", "alerts"),
+    ("anomaflow_alerts_without_verdict", "gauge", "Alerts nobody judged yet.", "alerts_without_verdict"),
+    ("anomaflow_incidents", "gauge", "Incidents formed.", "incidents"),
+    ("anomaflow_verdicts_total", "counter", "Verdicts given.", "labels"),
+    ("anomaflow_flows_waiting", "gauge", "Flows stored but not yet in a Parquet file.", "flows_waiting"),
+    ("anomaflow_flows_staged", "gauge", "Flows in staging files.", "flows_staged"),
+    ("anomaflow_flows_in_lake", "gauge", "Flows in the lake.", "flows_in_lake"),
+    ("anomaflow_broken_batches_total", "counter", "Batches set aside as malformed.", "broken_batches"),
+    ("anomaflow_lost_flows_total", "counter", "Flows agents declared lost.", "lost_flows"),
+    ("anomaflow_lost_alerts_total", "counter", "Alerts agents declared lost.", "lost_alerts"),
+)
+"""Name, type, meaning, and field of `Overview`. docs/cli.md shows this table."""
+
+
+@router.get("/healthz", summary="Whether the aggregator works", include_in_schema=True)
+async def healthz(services: Served) -> Response:
+    """200 when the database can be read and written, 503 otherwise."""
+    try:
+        async with asyncio.timeout(5):
+            await services.store.write(lambda db: db.execute("SELECT 1").fetchone())
+            services.store.read(lambda db: db.execute("SELECT 1").fetchone())
+    except (AggregatorError, TimeoutError) as error:
+        return JSONResponse({"status": "failing", "error": str(error) or "the database does not answer"}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics", summary="Figures in Prometheus text", response_class=PlainTextResponse)
+def metrics(services: Served) -> Response:
+    """Counts only: no address, no agent's name."""
+    return PlainTextResponse(render(queries.overview(services)), media_type="text/plain; version=0.0.4")
+
+
+def render(overview: Overview) -> str:
+    """The figures in Prometheus text format."""
+    lines = []
+    for name, kind, meaning, field in METRICS:
+        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {getattr(overview, field)}"]
+    return "\n".join(lines) + "\n"

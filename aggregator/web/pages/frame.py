@@ -1,0 +1,131 @@
+"""What all pages share: the bar with the ways through the console, the reader's mode, and the guard around each page.
+
+`Console.page` makes a page of a function that builds its content. Nobody known is led to the login page. A refusal
+(`there is no alert 7`) and an unexpected error become a notice in the frame, with the fitting HTTP status.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nicegui import APIRouter, ui
+from starlette.responses import RedirectResponse
+
+from aggregator.errors import AggregatorError
+from aggregator.web.pages import moments, parts, theme
+from aggregator.web.pages.visits import Visit, unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.responses import Response
+
+    from aggregator.services import Services
+
+Builder = "Callable[[Visit], Awaitable[None]]"
+
+WAYS: Final = (
+    ("/", "Overview", "space_dashboard"),
+    ("/alerts", "Alerts", "notifications"),
+    ("/incidents", "Incidents", "hub"),
+    ("/agents", "Agents", "sensors"),
+    ("/models", "Models", "model_training"),
+)
+
+
+class Console:
+    """The pages over `services`, gathered in `router`."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+        self.router = APIRouter()
+
+    def page(self, path: str, title: str, build: Callable[[Visit], Awaitable[None]]) -> None:
+        """Serve what `build` puts on a page at `path`."""
+
+        async def shown() -> Response | None:
+            client = ui.context.client
+            user = self.services.access.current_user(client.request)
+            if user is None:
+                return RedirectResponse(f"/login?next={client.request.url.path}", status_code=303)
+            visit = Visit(self.services, user, client)
+            main = _frame(visit, path)
+            with main:
+                await _guarded(visit, build)
+            return None
+
+        self.router.page(path, title=f"{title} · Anomaflow", response_timeout=20)(shown)
+
+
+async def _guarded(visit: Visit, build: Callable[[Visit], Awaitable[None]]) -> None:
+    try:
+        await build(visit)
+    except AggregatorError as error:
+        visit.client.status_code = error.status
+        parts.notice(str(error), "bad")
+        parts.link("Back to the overview", "/")
+    except Exception as error:  # noqa: BLE001 - the last place where it can be kept from the user
+        visit.client.status_code = 500
+        parts.notice(unexpected(error), "bad")
+
+
+def dress(mode: str | None) -> ui.dark_mode:
+    """Put the look on the current page; `mode` is light, dark, or anything else for the browser's own."""
+    ui.colors(primary="#1f5fae", secondary="#566373", accent="#1f5fae", positive="#17713f", negative="#b3261e")
+    ui.add_head_html(theme.head(mode) + moments.SCRIPT)
+    return ui.dark_mode(value=theme.MODES.get(mode or ""))
+
+
+def _frame(visit: Visit, path: str) -> ui.element:
+    mode = visit.client.request.cookies.get(theme.MODE_COOKIE)
+    dark = dress(mode)
+    main = ui.element("main").classes("page").props("id=content tabindex=-1")
+    with ui.element("header").classes("top") as top:
+        with ui.element("a").classes("brand").props('href="/" aria-label="Anomaflow, overview"'):
+            ui.icon("insights").props("aria-hidden=true")
+            parts.text("span", "Anomaflow", "optional")
+        with ui.element("nav").classes("nav").props('aria-label="Pages"'):
+            for target, label, icon in WAYS:
+                way = ui.element("a").props(f'href="{target}"')
+                if path == target or (target != "/" and path.startswith(target)):
+                    way.props("aria-current=page")
+                with way:
+                    ui.icon(icon).props("aria-hidden=true")
+                    parts.text("span", label)
+        with ui.element("div").classes("who"):
+            moments.clock().classes("mono optional")
+            _mode_button(dark, mode)
+            _user_menu(visit)
+    top.move(target_index=0)
+    ui.skip_link("Skip to content", target=main)
+    return main
+
+
+def _mode_button(dark: ui.dark_mode, mode: str | None) -> None:
+    turns = {"dark": "light", "light": "auto"}
+    icons = {"dark": "dark_mode", "light": "light_mode", "auto": "brightness_auto"}
+    current = mode if mode in theme.MODES else "auto"
+
+    def turn() -> None:
+        nonlocal current
+        current = turns.get(current, "dark")
+        dark.value = theme.MODES.get(current)
+        button.props(f'icon={icons[current]} aria-label="Colours: {current}. Change"')
+        ui.run_javascript(
+            f"document.cookie = '{theme.MODE_COOKIE}={current};path=/;max-age=31536000;samesite=strict'"
+        )
+
+    button = ui.button(icon=icons[current], on_click=turn, color=None)
+    button.props(f'flat round dense size=sm aria-label="Colours: {current}. Change" title="Light, dark or automatic"')
+
+
+def _user_menu(visit: Visit) -> None:
+    menu_label = f'aria-label="Account of {visit.user.name}"'
+    with ui.button(icon="account_circle", color=None).props(f"flat round dense {menu_label}"), ui.menu():
+        with ui.element("div").style("padding: 12px 16px 4px"):
+            parts.text("div", visit.user.name).style("font-weight: 600")
+            parts.text("div", f"Role: {visit.user.role}", "muted")
+        with ui.element("form").props("method=post action=/logout").style("padding: 8px 16px 14px"):
+            ui.button("Log out", icon="logout", color=None).props("type=submit outline dense padding='4px 12px'")
+        with ui.element("div").style("padding: 0 16px 12px"):
+            parts.link("REST interface", "/api/docs")

@@ -1,0 +1,328 @@
+"""`make demo`: the whole circle on this host, from packets to a model that learned from a verdict.
+
+    packets -> flows -> scores -> alerts -> verdicts -> retraining -> gate -> the agent's new model -> packets
+
+Nothing is installed, no root and no internet are needed: the traffic is a generated small office (seeded), replayed to
+an agent at its own pace, with attacks in it and one nightly backup that a model trained without it takes for strange.
+`--once` runs the circle headless and prints one JSON line; `--pcap` and `--iface` put your own traffic in its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from house import BIN, House, HouseError, free_port, tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+HOME: Final = ROOT / ".demo"
+NETWORK: Final = "7"
+PROMISED_FPR: Final = 0.005
+EXPECTED: Final = "backup"
+"""The benign kind that the first model has never seen and the operator calls a false positive."""
+
+
+def say(text: str = "") -> None:
+    """To the person watching; standard output belongs to the summary."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Steps:
+    """What happened, and how long it took."""
+
+    def __init__(self) -> None:
+        self.done: list[dict[str, Any]] = []
+
+    def run(self, name: str, action: Callable[[], Any]) -> Any:
+        """Do one step, naming it first."""
+        say(f"  {name} ...")
+        started = time.monotonic()
+        answer = action()
+        self.done.append({"step": name, "seconds": round(time.monotonic() - started, 1)})
+        return answer
+
+
+def generate(out: Path, scenario: str, *, minutes: float, seed: int, backup: bool = False, now: bool = False) -> Path:
+    """A capture of the demo's office, with its labels beside it."""
+    command = [str(BIN / "anomaflow-trainer"), "traffic", "--scenario", scenario, "--network", NETWORK]
+    command += ["--minutes", str(minutes), "--seed", str(seed), "--out", str(out)]
+    command += ["--backup"] if backup else []
+    command += ["--start", datetime.now(UTC).isoformat()] if now else []
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return out
+
+
+def truth(capture: Path) -> Callable[[dict[str, Any]], tuple[str, bool]]:
+    """What the generator says of an alert: its kind, and whether it is malicious."""
+    from protos import contract
+    from trainer.traffic.labels import read_labels
+
+    labels = read_labels(Path(f"{capture}.labels.json"))
+
+    def look(alert: dict[str, Any]) -> tuple[str, bool]:
+        label = labels.find(
+            contract.parse_address(alert["src_ip"]), alert["src_port"],
+            contract.parse_address(alert["dst_ip"]), alert["dst_port"],
+            alert["protocol"], alert["first_seen_ms"], alert["last_seen_ms"],
+        )  # fmt: skip
+        return (label.kind, label.malicious) if label else ("unknown", False)
+
+    return look
+
+
+def fit_first(house: House, baseline: Path) -> dict[str, Any]:
+    """Train on quiet traffic, publish, promote. The model's row."""
+    model = house.home / "first.onnx"
+    style = "bar" if sys.stderr.isatty() else "none"
+    command = [
+        str(BIN / "anomaflow-trainer"),
+        "fit",
+        "--benign",
+        str(baseline),
+        "--out",
+        str(model),
+        "--progress",
+        style,
+    ]
+    result = subprocess.run([*command, "--name", "office"], check=False, stdout=subprocess.DEVNULL)
+    if result.returncode:
+        raise HouseError(f"training the first model ended with {result.returncode}")
+    row = house.publish(model)
+    house.post(f"/models/{row['digest']}/promote", {"reason": "first model of the demo"})
+    return row
+
+
+def retrain(house: House) -> dict[str, Any]:
+    """Start a training run that promotes its model if the gate lets it; wait for its end. The job's row."""
+    job = house.post("/jobs/retrain", {"quarantine_hours": 0, "auto_promote": True, "name": "office-taught"})
+    seen = ""
+
+    def over() -> dict[str, Any] | None:
+        nonlocal seen
+        row: dict[str, Any] = house.get(f"/jobs/{job['id']}")
+        if row.get("stage") and row["stage"] != seen:
+            seen = row["stage"]
+            say(f"      training: {seen}")
+        return row if row["state"] != "running" else None
+
+    done: dict[str, Any] = house.wait("the training run", over, seconds=600)
+    if done["state"] != "succeeded":
+        log = "\n".join(house.get(f"/jobs/{job['id']}/log", lines=15))
+        raise HouseError(f"the training run {done['state']}: {done.get('error') or ''}\n{log}")
+    return done
+
+
+def running_model(house: House, agent: str) -> str:
+    """Digest of the model an agent says it scores with."""
+    rows = [row for row in house.get("/agents")["items"] if row["agent_id"] == agent]
+    return str(rows[0]["model_digest"] or "") if rows else ""
+
+
+def flow_key(alert: dict[str, Any]) -> tuple[Any, ...]:
+    """What names a flow across two replays of one capture."""
+    return tuple(alert[name] for name in ("src_ip", "src_port", "dst_ip", "dst_port", "protocol", "first_seen_ms"))
+
+
+def label(house: House, alerts: list[dict[str, Any]], verdict: str, note: str) -> None:
+    """One verdict on each of these alerts."""
+    for alert in alerts:
+        house.post("/labels", {"target": "alert", "id": alert["id"], "verdict": verdict, "note": note})
+
+
+def replay(house: House, capture: Path) -> list[dict[str, Any]]:
+    """Replay a capture to its end as fast as it goes; the alerts it raised."""
+    before = {alert["id"] for alert in house.every("/alerts")}
+    agent = house.agent("edge-1", "--replay", str(capture), "--pace", "fast", "--wait-model", "30")
+    code = agent.wait(timeout=300)
+    if code:
+        raise HouseError(f"the agent ended with {code}:\n{tail(house.home / 'edge-1.log')}")
+    return [alert for alert in house.every("/alerts") if alert["id"] not in before]
+
+
+def once(house: House, steps: Steps) -> dict[str, Any]:
+    """The whole loop, headless. Raises `HouseError` at the first step that did not happen."""
+    base = steps.run(
+        "making a quiet day of the office", lambda: generate(house.home / "quiet.pcap", "office", minutes=20, seed=1)
+    )
+    day = steps.run(
+        "making a day with attacks and a backup",
+        lambda: generate(house.home / "day.pcap", "mixed", minutes=10, seed=2, backup=True),
+    )
+    first = steps.run("training the first model on the quiet day", lambda: fit_first(house, base))
+    before = steps.run("replaying the day to the agent", lambda: replay(house, day))
+    look = truth(day)
+    said = [(alert, *look(alert)) for alert in before]
+    attacks = [alert for alert, _, malicious in said if malicious]
+    false = [alert for alert, kind, _ in said if kind == EXPECTED]
+    if not attacks or not false:
+        raise HouseError(
+            f"the replay raised {len(attacks)} attack alerts and {len(false)} of the {EXPECTED}: nothing to teach"
+        )
+    sample = attacks[:: max(1, len(attacks) // 150)]
+    steps.run(f"giving verdicts: {len(false)} false positives, {len(sample)} attacks", lambda: (
+        label(house, false, "benign", "the nightly backup, known and wanted"),
+        label(house, sample, "malicious", "seen in the generator's labels"),
+    ))  # fmt: skip
+    # A quiet day at its own pace keeps the agent alive while its model changes underneath.
+    bridge = generate(house.home / "bridge.pcap", "office", minutes=15, seed=3)
+    agent = house.agent("edge-1", "--replay", str(bridge), "--pace", "real")
+    house.wait("the agent to report its model", lambda: running_model(house, "edge-1") == first["digest"], seconds=60)
+    job = steps.run("retraining on the verdicts, gate, push", lambda: retrain(house))
+    second = str(job["model_digest"])
+    champion = next(row for row in house.every("/models") if row["state"] == "champion")
+    if champion["digest"] != second:
+        raise HouseError(f"the gate did not let the new model pass: {json.dumps(job.get('gate'))[:1500]}")
+    steps.run("waiting for the agent to swap models while it meters", lambda: house.wait(
+        "the running agent to score with the new model", lambda: running_model(house, "edge-1") == second,
+        seconds=60, process=agent, log="edge-1.log",
+    ))  # fmt: skip
+    house.end(agent)
+    after = steps.run("replaying the same day under the new model", lambda: replay(house, day))
+    still = {flow_key(alert) for alert in after}
+    quiet = [alert for alert in false if flow_key(alert) not in still]
+    caught = [alert for alert in sample if flow_key(alert) in still]
+    if {alert["model_digest"] for alert in before} != {first["digest"]} or {a["model_digest"] for a in after} != {
+        second
+    }:
+        raise HouseError("alerts do not name the model that raised them")
+    if not quiet:
+        raise HouseError(f"none of the {len(false)} labelled false positives stopped alerting")
+    return {
+        "ok": True,
+        "models": {"first": first["digest"], "second": second},
+        "alerts": {"first": len(before), "second": len(after)},
+        "incidents": sum(1 for _ in house.every("/incidents")),
+        "labelled_false_positives": len(false),
+        "no_longer_alerting": len(quiet),
+        "labelled_attacks": len(sample),
+        "attacks_still_alerting": len(caught),
+        "gate": (house.get(f"/models/{second}/report").get("gate") or {}).get("passed"),
+        "quieted": [f"{a['src_ip']}:{a['src_port']} > {a['dst_ip']}:{a['dst_port']}" for a in quiet[:20]],
+    }
+
+
+def watch(house: House, steps: Steps, options: argparse.Namespace, password: str) -> None:
+    """Stay up: traffic keeps coming, and once the backup has alerted the demo teaches the product about it."""
+    base = steps.run(
+        "making a quiet day of the office", lambda: generate(house.home / "quiet.pcap", "office", minutes=20, seed=1)
+    )
+    steps.run("training a first model on it", lambda: fit_first(house, base))
+    say(f"\n  Console   {house.url}\n  User      admin\n  Password  {password}\n  API       {house.url}/api/docs\n")
+    say("  Stop with Ctrl-C. Everything lives in .demo and is made anew next time.\n")
+    number, taught = 0, False
+    while True:
+        number += 1
+        if options.iface:
+            agent = house.agent("edge-1", "--iface", options.iface)
+            look = None
+            say(
+                f"  metering {options.iface}; what is strange to an office's model alerts. Teach it: verdicts, then Models > Retrain"
+            )
+        else:
+            day = options.pcap or generate(
+                house.home / f"day-{number}.pcap", "mixed", minutes=6, seed=100 + number, backup=True, now=True
+            )
+            agent = house.agent("edge-1", "--replay", str(day), "--pace", "real")
+            look = None if options.pcap else truth(day)
+            say(
+                f"  round {number}: {'your capture' if options.pcap else 'an office with attacks in it'}, at its own pace"
+            )
+        shown = -1
+        while agent.poll() is None:
+            time.sleep(2)
+            overview = house.get("/alerts", limit=1)["items"]
+            latest = overview[0]["id"] if overview else 0
+            if latest != shown:
+                shown = latest
+                incidents = house.get("/incidents", limit=3)["items"]
+                for row in incidents[:1]:
+                    say(
+                        f"    {datetime.now(UTC):%H:%M:%S}  {latest} alerts so far; newest incident: {row['kind']}, {row['alerts']} alerts"
+                    )
+            if look and not taught:
+                taught = teach(house, look)
+        if agent.returncode:
+            raise HouseError(f"the agent ended with {agent.returncode}:\n{tail(house.home / 'edge-1.log')}")
+        if options.pcap:
+            say("  the capture is over; the console stays up")
+            while True:
+                time.sleep(3600)
+
+
+def teach(house: House, look: Callable[[dict[str, Any]], tuple[str, bool]]) -> bool:
+    """Once the backup has raised a few alerts: verdicts, retraining, and the agent's model changes. Whether it was done."""
+    said = [(alert, *look(alert)) for alert in house.every("/alerts", verdict="none")]
+    false = [alert for alert, kind, _ in said if kind == EXPECTED]
+    if len(false) < 12:
+        return False
+    attacks = [alert for alert, _, malicious in said if malicious][:100]
+    say(f"    the nightly backup raised {len(false)} alerts: marking them as false positives, and retraining")
+    label(house, false, "benign", "the nightly backup, known and wanted")
+    label(house, attacks, "malicious", "seen in the generator's labels")
+    try:
+        job = retrain(house)
+        digest = str(job["model_digest"])
+        house.wait("the agent to swap", lambda: running_model(house, "edge-1") == digest, seconds=60)
+        say(f"    the agent scores with model {digest[:12]} now, taught by those verdicts (see Models in the console)")
+    except HouseError as error:
+        say(f"    {error}")
+    return True
+
+
+def main() -> int:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--once", action="store_true", help="one round, headless; a JSON line on standard output")
+    parser.add_argument("--port", type=int, default=8080, help="port of the console")
+    parser.add_argument("--pcap", type=Path, help="replay this capture")
+    parser.add_argument("--iface", help="meter this interface (needs root or CAP_NET_RAW)")
+    parser.add_argument("--home", type=Path, default=HOME, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    home: Path = options.home
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    settings: dict[str, object] = {
+        "promised_fpr": PROMISED_FPR,
+        "keep_fraction": 0.2,
+        "quarantine_hours": 0,
+        "baseline_benign": home / "quiet.pcap",
+        "max_alerts_per_minute": 100_000 if options.once else 600,
+    }
+    house = House(home, web_port=free_port() if options.once else options.port, settings=settings)
+    steps, password = Steps(), secrets.token_urlsafe(9)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        steps.run("starting the aggregator", lambda: house.open(password))
+        if options.once:
+            summary = once(house, steps)
+            print(json.dumps(summary | {"steps": steps.done}))
+        else:
+            watch(house, steps, options, password)
+    except HouseError as error:
+        say(f"demo: {error}")
+        if options.once:
+            print(json.dumps({"ok": False, "error": str(error), "steps": steps.done}))
+        return 1
+    except KeyboardInterrupt:
+        say("\n  stopping ...")
+    finally:
+        house.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

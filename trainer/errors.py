@@ -1,0 +1,75 @@
+"""What can go wrong in the trainer. Every message says what was being done, what went wrong and what to do.
+
+    TrainerError
+    ├── DataError            there is not enough usable data, or it is not what was expected
+    │   ├── SourceMissing        no such file or folder, or nothing in it to learn from
+    │   ├── ForeignRows          a Parquet file of another schema or another feature contract
+    │   ├── NotEnoughRows        a role of the split has too few rows to mean anything
+    │   └── TruthUnreadable      a capture manifest, or a rule in it, that cannot be understood
+    ├── ModelError           a model that is foreign, corrupt, or fails its own self-test
+    │   └── ParityError          the exported graph does not answer as the fitted detector does
+    ├── OutputError          a model or report cannot be written
+    └── PublishError         the aggregator is away or refused the model
+
+`NotFitted` stands outside the tree: it is a mistake of the caller, never of the data.
+"""
+
+# ruff: noqa: N818 - an error is named after what happened, as the tree reads
+
+from __future__ import annotations
+
+from protos.exits import ExitCode
+
+
+class TrainerError(Exception):
+    """Root of the tree. `exit_code` is what a command ends with."""
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+
+class DataError(TrainerError):
+    """There is not enough usable data, or it is not what was expected."""
+
+    exit_code = ExitCode.DATA
+
+
+class SourceMissing(DataError):
+    """No such file or folder, or nothing in it to learn from."""
+
+
+class ForeignRows(DataError):
+    """A Parquet file of another schema or another feature contract."""
+
+
+class NotEnoughRows(DataError):
+    """A role of the split has too few rows to mean anything."""
+
+
+class TruthUnreadable(DataError):
+    """A capture manifest, or a rule in it, that cannot be understood."""
+
+
+class ModelError(TrainerError):
+    """A model that is foreign, corrupt, or fails its own self-test."""
+
+    exit_code = ExitCode.MODEL
+
+
+class ParityError(ModelError):
+    """The exported graph does not answer as the fitted detector does."""
+
+
+class OutputError(TrainerError):
+    """A model or report cannot be written."""
+
+    exit_code = ExitCode.STATE
+
+
+class PublishError(TrainerError):
+    """The aggregator is away or refused the model."""
+
+    exit_code = ExitCode.AGGREGATOR
+
+
+class NotFitted(RuntimeError):
+    """A detector was asked for scores before `fit`."""
