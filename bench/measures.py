@@ -111,7 +111,7 @@ def resident(capture: str, model: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """`measures.py NAME ARGUMENT...`"""
+    """Take one measurement: `measures.py NAME ARGUMENT...`, see bench/run.py."""
     name, *arguments = sys.argv[1:]
     if name != "nfstreamer" and hasattr(os, "sched_setaffinity") and name != "resident":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -110,10 +110,8 @@ def report(figures: dict[str, dict[str, object]], resident: dict[str, float]) ->
         )
     total = resident["sensor_mib"] + resident["shipper_mib"]
     verdict = "reached" if total <= 130 else "MISSED"
-    print(
-        f"{'sensor + shipper resident':34}{total:8.1f} MiB  (at most 130: {verdict}; sensor {resident['sensor_mib']:.1f}, "
-        f"shipper {resident['shipper_mib']:.1f}, supervisor beside them {resident['supervisor_mib']:.1f})"
-    )
+    parts = ", ".join(f"{part} {resident[f'{part}_mib']:.1f}" for part in ("sensor", "shipper", "supervisor"))
+    print(f"{'sensor + shipper resident':34}{total:8.1f} MiB  (at most 130: {verdict}; {parts})")
 
 
 if __name__ == "__main__":

@@ -230,7 +230,7 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
             agent = house.agent("edge-1", "--iface", options.iface)
             look = None
             say(
-                f"  metering {options.iface}; what is strange to an office's model alerts. Teach it: verdicts, then Models > Retrain"
+                f"  metering {options.iface}: what an office's model finds strange alerts; teach it, then Models > Retrain"
             )
         else:
             day = options.pcap or generate(
@@ -238,9 +238,8 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
             )
             agent = house.agent("edge-1", "--replay", str(day), "--pace", "real")
             look = None if options.pcap else truth(day)
-            say(
-                f"  round {number}: {'your capture' if options.pcap else 'an office with attacks in it'}, at its own pace"
-            )
+            what = "your capture" if options.pcap else "an office with attacks in it"
+            say(f"  round {number}: {what}, at its own pace")
         shown = -1
         while agent.poll() is None:
             time.sleep(2)
@@ -250,9 +249,8 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
                 shown = latest
                 incidents = house.get("/incidents", limit=3)["items"]
                 for row in incidents[:1]:
-                    say(
-                        f"    {datetime.now(UTC):%H:%M:%S}  {latest} alerts so far; newest incident: {row['kind']}, {row['alerts']} alerts"
-                    )
+                    now = f"{datetime.now(UTC):%H:%M:%S}"
+                    say(f"    {now}  {latest} alerts so far; newest incident: {row['title']}")
             if look and not taught:
                 taught = teach(house, look)
         if agent.returncode:
@@ -264,7 +262,7 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
 
 
 def teach(house: House, look: Callable[[dict[str, Any]], tuple[str, bool]]) -> bool:
-    """Once the backup has raised a few alerts: verdicts, retraining, and the agent's model changes. Whether it was done."""
+    """Once the backup has raised a few alerts: verdicts, retraining, a new model on the agent. Whether it was done."""
     said = [(alert, *look(alert)) for alert in house.every("/alerts", verdict="none")]
     false = [alert for alert, kind, _ in said if kind == EXPECTED]
     if len(false) < 12:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 BIN: Final = Path(sys.executable).parent
 
@@ -43,10 +43,22 @@ def tail(path: Path, lines: int = 12) -> str:
 
 
 class House:
-    """One aggregator with its state under `home`, and the processes started beside it."""
+    """One aggregator with its state under `home`, and the processes started beside it.
 
-    def __init__(self, home: Path, *, web_port: int = 0, settings: Mapping[str, object] | None = None) -> None:
+    `prefix` is put before every command, for instance to run all of it inside a network namespace; REST then answers
+    in there only.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        web_port: int = 0,
+        settings: Mapping[str, object] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.home = home
+        self._prefix = list(prefix)
         self.web_port = web_port or free_port()
         self.grpc_port = free_port()
         self.state = home / "aggregator"
@@ -70,7 +82,12 @@ class House:
     def command(self, name: str, *arguments: str, **extra: Any) -> subprocess.CompletedProcess[str]:
         """Run one of the four commands to its end. Raises `HouseError` with what it said when it fails."""
         result = subprocess.run(
-            [str(BIN / name), *arguments], env=self.environment, capture_output=True, text=True, check=False, **extra
+            [*self._prefix, str(BIN / name), *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            **extra,
         )
         if result.returncode:
             said = (result.stderr or result.stdout).strip()[-1500:]
@@ -81,7 +98,7 @@ class House:
         """Start a command in the background, its output in `home/log`."""
         with (self.home / log).open("ab") as output:
             process = subprocess.Popen(
-                [str(BIN / name), *arguments],
+                [*self._prefix, str(BIN / name), *arguments],
                 env=self.environment,
                 stdout=output,
                 stderr=output,
@@ -96,16 +113,11 @@ class House:
         secret.touch(mode=0o600)
         secret.write_text(password, encoding="utf-8")
         self.command("anomaflow-aggregator", "init", "--password-file", str(secret))
-        process = self.start("anomaflow-aggregator", "run", log="aggregator.log")
+        ready = self.home / "ready.json"
+        process = self.start("anomaflow-aggregator", "run", "--ready-file", str(ready), log="aggregator.log")
         headers = {"Authorization": f"Bearer {self.token_file.read_text(encoding='utf-8').strip()}"}
         self._client = httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30)
-        self.wait("the aggregator to answer", self._healthy, seconds=60, process=process, log="aggregator.log")
-
-    def _healthy(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
-        except httpx.HTTPError:
-            return False
+        self.wait("the aggregator to listen", ready.exists, seconds=60, process=process, log="aggregator.log")
 
     def agent(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start an agent with a state directory of its own."""

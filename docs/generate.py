@@ -39,8 +39,8 @@ def sample(title: str, cls: type, prefix: str) -> str:
     lines = [
         f"# {title}",
         "#",
-        "# Every setting stands here with its default. Take the # away from what you change. Precedence: this file, then",
-        f"# environment variables ({prefix}NAME), then flags. An unknown key is an error.",
+        "# Every setting stands here with its default. Take the # away from what you change. What counts more comes",
+        f"# later: this file, environment variables ({prefix}NAME), flags. An unknown key is an error.",
         "",
     ]
     for name, default, sentence in settings.describe(cls):
