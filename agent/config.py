@@ -39,7 +39,7 @@ class AgentConfig:
     bpf: str = setting("", "Capture filter in tcpdump's language; empty meters everything.")
     promiscuous: bool = setting(True, "Also meter packets that are not addressed to this host.")
     buffer_mib: int = setting(
-        16, "Kernel buffer for captured packets, MiB, resident; a larger one survives longer bursts."
+        8, "Kernel buffer for captured packets, MiB, resident; a larger one survives longer bursts."
     )
     max_flows: int = setting(20_000, "Flows metered at once; beyond it the least recently seen are emitted early.")
     idle_timeout_ms: int = setting(15_000, "A flow ends after this long without a packet.")

@@ -179,12 +179,12 @@ def _buffer(config: AgentConfig) -> Finding:
             f"{config.buffer_mib} MiB of capture buffer, and {available} MiB of memory are free",
             "lower buffer_mib",
         )
-    if config.buffer_mib < 8:
+    if config.buffer_mib < 4:
         return Finding(
             Level.WARN,
             "buffer",
             f"{config.buffer_mib} MiB of capture buffer: bursts will be dropped by the kernel",
-            "raise buffer_mib; it is resident memory, and 16 is a good start",
+            "raise buffer_mib; it is resident memory, and 8 is a good start",
         )
     return Finding(Level.OK, "buffer", f"{config.buffer_mib} MiB of capture buffer, whole packets are seen by length")
 

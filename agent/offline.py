@@ -138,9 +138,9 @@ def write_parquet(files: Sequence[Path], profile: CaptureProfile, target: Path, 
             "writing Parquet needs pyarrow, which is not part of anomaflow[agent]; install it, or leave out --parquet "
             "to get JSON Lines"
         ) from None
-    kinds = {"src_ip": pa.string(), "dst_ip": pa.string(), "protocol": pa.int16()}
-    kinds |= dict.fromkeys(("src_port", "dst_port"), pa.int32())
-    kinds |= dict.fromkeys(("first_seen_ms", "last_seen_ms", "packets", "bytes"), pa.int64())
+    text, port, number = pa.string(), pa.int32(), pa.int64()
+    kinds = {"src_ip": text, "src_port": port, "dst_ip": text, "dst_port": port, "protocol": pa.int16()}
+    kinds |= dict.fromkeys(("first_seen_ms", "last_seen_ms", "packets", "bytes"), number)
     schema = pa.schema(
         [*kinds.items(), *((name, pa.float32()) for name in contract.FEATURES)],
         metadata={"anomaflow.feature_digest": contract.DIGEST},

@@ -82,6 +82,7 @@ class Sensor:
         self._watch = models.ModelWatch(state, clock)
         self._gathering = Gathering(config.batch_flows)
         self._held: list[NDArray] = []
+        self._part = source.part
         self._held_since = self._gathered_since = 0.0
         self._next_watch = self._next_report = 0.0
         self._policy_stamp = (0, 0, 0)
@@ -127,6 +128,10 @@ class Sensor:
 
     def _take(self, flows: NDArray) -> None:
         now = self._clock.monotonic()
+        if self._source.part != self._part:
+            self._judge()
+            self._part = self._source.part
+            self._pipeline.restart()
         if len(flows):
             if not self._held:
                 self._held_since = now
@@ -320,7 +325,7 @@ def build(config: AgentConfig, clock: Clock, *, replay: Sequence[Path], speed: f
         return Meter(source, profile, max_flows=config.max_flows, batch_flows=config.batch_flows, speed=speed)
 
     source: Source
-    source = ReplayFlows(replay, from_file, pipeline.restart) if replay else LiveFlows(config.iface, live, clock)
+    source = ReplayFlows(replay, from_file) if replay else LiveFlows(config.iface, live, clock)
     keeper = Keeper(lambda: Spool.open(state, max_bytes=config.spool_max_mib << 20, clock=clock), clock=clock)
     return Sensor(
         config=config,

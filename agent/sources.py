@@ -48,8 +48,12 @@ class Metering(Protocol):
 
 
 class Source(Protocol):
-    """Batches of `FLOW`, and what became of the packets."""
+    """Batches of `FLOW`, and what became of the packets.
 
+    `part` rises when flows begin that have nothing to do with the ones before: another capture.
+    """
+
+    part: int
     trouble: str
     failure: SourceError | None
     name: str
@@ -88,6 +92,7 @@ class LiveFlows:
 
     def __init__(self, name: str, new_meter: Callable[[], Metering], clock: Clock) -> None:
         self.name = name
+        self.part = 0
         self.trouble = ""
         self.failure: SourceError | None = None
         self._new_meter = new_meter
@@ -148,17 +153,15 @@ class LiveFlows:
 
 
 class ReplayFlows:
-    """Captures one after the other, each with a meter of its own. `between` is called before each but the first."""
+    """Captures one after the other, each with a meter of its own and as a `part` of its own."""
 
-    def __init__(
-        self, files: Sequence[Path], new_meter: Callable[[Path], Metering], between: Callable[[], None]
-    ) -> None:
+    def __init__(self, files: Sequence[Path], new_meter: Callable[[Path], Metering]) -> None:
         self.name = ", ".join(file.name for file in files)
+        self.part = 0
         self.trouble = ""
         self.failure: SourceError | None = None
         self._files = files
         self._new_meter = new_meter
-        self._between = between
         self._meter: Metering | None = None
         self._counts = _Counts(MeterStats())
         self._stopping = False
@@ -179,9 +182,7 @@ class ReplayFlows:
         for number, file in enumerate(self._files):
             if self._stopping:
                 return
-            if number:
-                yield NOTHING
-                self._between()
+            self.part = number
             self._meter = self._new_meter(file)
             try:
                 yield from self._meter.batches()

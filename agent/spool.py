@@ -163,7 +163,12 @@ class Spool:
             with contextlib.suppress(sqlite3.Error):
                 self._count()
             if isinstance(error, sqlite3.Error):
-                raise spool_file.translate(error, f"{doing} in spool {self._state.spool}") from error
+                translated = spool_file.translate(error, f"{doing} in spool {self._state.spool}")
+                if isinstance(translated, DiskTrouble):
+                    with contextlib.suppress(sqlite3.Error):
+                        # A full disk may be full of the log: give that back before the next attempt.
+                        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                raise translated from error
             raise
 
     def _count(self) -> None:
@@ -288,7 +293,7 @@ def suspect_path(spool: Path) -> Path:
 def _lock(path: Path) -> IO[bytes]:
     """Own the spool until closed; the kernel lets go of it when the process dies."""
     try:
-        lock = path.open("ab+")
+        lock = path.open("ab+", buffering=0)
     except OSError as error:
         raise DiskTrouble(f"opening {path}: {error.strerror}; free some space or check the rights") from error
     try:
@@ -301,10 +306,10 @@ def _lock(path: Path) -> IO[bytes]:
             f"opening the spool in {path.parent}: another agent (process {owner}) uses this state directory; "
             "stop it, or give this one another --state-dir"
         ) from error
-    lock.seek(0)
-    lock.truncate()
-    lock.write(str(os.getpid()).encode())
-    lock.flush()
+    with contextlib.suppress(OSError):  # the number is a courtesy to whoever is refused; a full disk may keep it
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()).encode())
     return lock
 
 

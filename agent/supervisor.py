@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
@@ -136,7 +137,9 @@ class Supervisor:
             sensor_code = self._sensor.stop(_SENSOR_STOP_S)
             self._drain(_FAREWELL_S)
             self._shipper.stop(_SHIPPER_STOP_S)
-        return sensor_code or code if self._stopping else code
+        if not self._stopping or sensor_code in (None, -signal.SIGTERM):  # the latter: asked before it could listen
+            return code
+        return sensor_code if sensor_code >= 0 else ExitCode.FAILED
 
     def _watch(self) -> int:
         while not self._stopping:

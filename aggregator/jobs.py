@@ -18,7 +18,7 @@ import resource
 import signal
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from aggregator import audit, paging, training
 from aggregator.errors import AggregatorError, Conflict, Invalid, NotFound, TrainerFailed
@@ -26,6 +26,8 @@ from aggregator.rows import Job, JobState, Page
 from protos.exits import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from aggregator.clock import Clock
     from aggregator.config import AggregatorConfig
     from aggregator.events import Events
@@ -195,10 +197,9 @@ class Jobs:
             params=params,
         )
         command = training.resolve_command(self._config.trainer_command) + arguments
-        exit_code, result = await self._watch(job_id, command, folder)
+        exit_code, result, complaint = await self._watch(job_id, command, folder)
         if exit_code not in {ExitCode.OK, ExitCode.GATE} or result is None:
-            last = next((line for line in reversed(self.log(job_id, lines=20)) if line.strip()), "it said nothing")
-            raise TrainerFailed(f"the trainer ended with exit code {exit_code}: {last[:500]}")
+            raise TrainerFailed(f"the trainer ended with exit code {exit_code}: {complaint or 'it said nothing'}")
         await self._update(job_id, stage="admit", fraction=0.98, message="checking the new model", exit_code=exit_code)
         report = training.report_file(result)
         model = await self._registry.admit(
@@ -224,8 +225,11 @@ class Jobs:
             "promoted": promoted,
         }
 
-    async def _watch(self, job_id: int, command: list[str], folder: Path) -> tuple[int, dict[str, Any] | None]:
-        """Run the trainer, follow its lines, and see to it that nothing of it is left when this returns or raises."""
+    async def _watch(self, job_id: int, command: list[str], folder: Path) -> tuple[int, dict[str, Any] | None, str]:
+        """Run the trainer to its end: its exit code, its result, and the last line of its complaints.
+
+        Nothing of it is left when this returns or raises.
+        """
         with (folder / "log.txt").open("ab") as output:
             output.write(f"$ {' '.join(command)}\n".encode())
             output.flush()
@@ -233,25 +237,30 @@ class Jobs:
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=output,
+                stderr=asyncio.subprocess.PIPE,
                 limit=LONGEST_LINE,
                 start_new_session=True,
             )
+            limit = self._config.job_memory_mib << 20
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
+            following = asyncio.gather(self._follow(job_id, process.stdout, output), _copy(process.stderr, output))
             try:
-                limit = self._config.job_memory_mib << 20
-                with contextlib.suppress(ProcessLookupError):
-                    resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
-                result = await self._follow(job_id, process, output)
-                return await process.wait(), result
+                exit_code = await process.wait()
+                await asyncio.wait([following], timeout=self._config.job_grace_seconds)
+                _signal_group(process.pid, signal.SIGKILL)  # what it left behind may hold its pipes
+                result, complaint = await following
+                return exit_code, result, complaint
             finally:
+                following.cancel()
                 await self._end(process)
 
-    async def _follow(self, job_id: int, process: asyncio.subprocess.Process, output: Any) -> dict[str, Any] | None:
+    async def _follow(
+        self, job_id: int, stream: asyncio.StreamReader | None, output: BinaryIO
+    ) -> dict[str, Any] | None:
         result: dict[str, Any] | None = None
         written_s, stage = -WRITE_EVERY_S, ""
-        while line := await _line(process.stdout):
-            output.write(line)
-            output.flush()
+        async for line in _lines(stream, output):
             event = training.parse_line(line)
             if event.get("event") == "result":
                 result = event
@@ -308,15 +317,26 @@ def _insert(db: sqlite3.Connection, params: dict[str, Any], *, by: str, now_ms: 
     return job_id
 
 
-async def _line(stream: asyncio.StreamReader | None) -> bytes:
-    """The next line; one beyond `LONGEST_LINE` is skipped."""
-    if stream is None:
-        return b""
-    while True:
+async def _copy(stream: asyncio.StreamReader | None, output: BinaryIO) -> str:
+    """Copy a stream into the log; returns its last line that says something."""
+    last = ""
+    async for line in _lines(stream, output):
+        last = line.decode("utf-8", errors="replace").strip()[: training.TEXT] or last
+    return last
+
+
+async def _lines(stream: asyncio.StreamReader | None, output: BinaryIO) -> AsyncIterator[bytes]:
+    """Lines of a stream, each copied into the log. What is longer than `LONGEST_LINE` is skipped."""
+    while stream is not None:
         try:
-            return await stream.readline()
+            line = await stream.readline()
         except ValueError:  # longer than the limit: asyncio has dropped what it held of it
             continue
+        if not line:
+            return
+        output.write(line)
+        output.flush()
+        yield line
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -28,9 +28,7 @@ from aggregator.services import Services
 from aggregator.statedir import locked
 from aggregator.store import Store
 from aggregator.upkeep import Upkeep
-from aggregator.web import pages
 from aggregator.web.access import Access
-from aggregator.web.app import build_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -92,6 +90,10 @@ async def opened(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Servic
 
 async def serve(services: Services, stop: asyncio.Event, ready: Callable[[Addresses], None]) -> None:
     """Serve agents and browsers until `stop` is set. `ready` hears where. Raises `BindRefused`."""
+    # NiceGUI and its assets take a second to import; commands that only open the parts do not need them.
+    from aggregator.web import pages
+    from aggregator.web.app import build_app
+
     config = services.config
     upkeep = Upkeep(services)
     servicer = rpc.FleetServicer(services, upkeep.stored)

@@ -230,7 +230,7 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
             agent = house.agent("edge-1", "--iface", options.iface)
             look = None
             say(
-                f"  metering {options.iface}: what an office's model finds strange alerts; teach it, then Models > Retrain"
+                f"  metering {options.iface}: what the model finds strange alerts; teach it, then Models > Retrain"
             )
         else:
             day = options.pcap or generate(

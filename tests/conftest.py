@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,3 +43,23 @@ def fake_aggregator() -> ModuleType:
 def tiny_pcap() -> ModuleType:
     """The module `tests/tiny_pcap.py`: captures of a few packets, and a port scan."""
     return _load("tiny_pcap")
+
+
+@pytest.fixture(scope="session")
+def parts() -> ModuleType:
+    """The module `tests/aggregator_parts.py`: batches, records, a clock by hand, services over a folder."""
+    return _load("aggregator_parts")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where nothing may be skipped (continuous integration), name the tests that were and fail the run.
+
+    A skipped test would hide that a part of the product was not looked at.
+    """
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if os.environ.get("ANOMAFLOW_NO_SKIPS") and skipped:
+        for report in skipped:
+            reporter.write_line(f"\nskipped, but ANOMAFLOW_NO_SKIPS is set: {report.nodeid}: {report.longrepr}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from protos import contract, manifest
 from trainer import evaluate, export, report
-from trainer.split import Role, repeats
+from trainer.rehearse import repeats
+from trainer.split import Role
 
 if TYPE_CHECKING:
     import numpy as np

@@ -20,7 +20,8 @@ from trainer import calibrate, corpus, evidence, export, gate, model, report
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.std_count import StdCount
 from trainer.recipe import ALPHAS, Network, Recipe
-from trainer.split import Role, Split, split, with_repeats
+from trainer.rehearse import rehearse
+from trainer.split import Role, Split, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,8 +131,8 @@ def _recipe(request: Request, rows: Corpus) -> Recipe:
 
 
 def _fit(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress) -> evidence.Fitted:
-    features, weights, scale_on = with_repeats(rows, dealt, Role.FIT, recipe.shares)
-    select_features, select_weights, _ = with_repeats(rows, dealt, Role.SELECT, recipe.shares)
+    features, weights, scale_on = rehearse(rows, dealt, Role.FIT, recipe.shares, recipe.seed)
+    select_features, select_weights, _ = rehearse(rows, dealt, Role.SELECT, recipe.shares, recipe.seed)
 
     def follow(done: int, of: int, loss: float) -> None:
         progress.stage("fit", done / of, f"epoch {done}, error on select rows {loss:.4f}")

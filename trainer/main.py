@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
         progress.end()
-        print("anomaflow-trainer: stopped; nothing was written", file=sys.stderr)
+        print("anomaflow-trainer: stopped before it was done", file=sys.stderr)
     return int(code)
 
 

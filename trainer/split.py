@@ -157,34 +157,6 @@ def _deal_exceptions(corpus: Corpus, rows: NDArray[np.intp], role: NDArray[np.in
             role[row] = (Role.TEST, Role.SELECT, Role.CALIBRATE)[position % 3]
 
 
-def repeats(ordinary: int, labelled: int, shares: Shares) -> int:
-    """How often a labelled row is repeated so that `labelled` rows make up their share beside `ordinary` ones."""
-    if labelled == 0:
-        return 0
-    wanted = shares.labelled / (1 - shares.labelled) * ordinary / labelled
-    return int(np.clip(np.ceil(wanted), 1, shares.most_repeats))
-
-
-def with_repeats(
-    corpus: Corpus, dealt: Split, role: Role, shares: Shares
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Rows `[m, F]` and weights `[m]` of a role, exceptions repeated to their share; and which are no repetition."""
-    ordinary, labelled = dealt.rows(role, ~dealt.exception), dealt.rows(role, dealt.exception)
-    chosen = np.concatenate([ordinary, np.tile(labelled, repeats(len(ordinary), len(labelled), shares))])
-    weights = relative_weights(corpus)[chosen]
-    # An exception weighs 1 however rarely its kind was kept: its repeats say how much it is to count.
-    weights[len(ordinary) :] = 1.0
-    features=corpus.features[chosen]
-    import os
-    if os.environ.get('MIX') and len(labelled):
-        rng=np.random.default_rng(5); first=len(ordinary)+len(labelled); m=len(chosen)-first
-        lg=np.log1p(features[first:]); o=np.log1p(corpus.features[ordinary])
-        lam=rng.uniform(0,float(os.environ['MIX']),size=(m,1)).astype('f4')
-        i,j=rng.integers(0,len(ordinary),m),rng.integers(0,len(ordinary),m)
-        features[first:]=np.expm1(np.maximum(lg+lam*(o[i]-o[j]),0))
-    return features, weights, np.arange(len(chosen)) < len(ordinary) + len(labelled)
-
-
 def relative_weights(corpus: Corpus) -> NDArray[np.float32]:
     """Each row's weight over the largest of its source's benign rows, at most 1, `[n]`."""
     largest = np.zeros(len(corpus.origins), dtype=np.float32)

@@ -110,6 +110,7 @@ def _explain(answer: httpx.Response) -> str:
 
 def _exit_code(answer: httpx.Response) -> ExitCode:
     try:
-        return ExitCode(answer.json()["exit_code"])
-    except (ValueError, KeyError, TypeError):
+        named = answer.json()["exit_code"]
+        return next(code for code in ExitCode if code == named)
+    except (ValueError, KeyError, TypeError, StopIteration):
         return _EXITS.get(answer.status_code, ExitCode.AGGREGATOR)

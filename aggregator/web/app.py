@@ -31,6 +31,7 @@ from aggregator.web.api import (
     users,
 )
 from aggregator.web.guard import Guard
+from protos.exits import ExitCode
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -72,7 +73,8 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(error, TooMany):
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse({"error": str(error)}, status_code=status, headers=headers)
+    code = error.exit_code if isinstance(error, AggregatorError) else ExitCode.FAILED
+    return JSONResponse({"error": str(error), "exit_code": int(code)}, status_code=status, headers=headers)
 
 
 async def _answer_plain(_: Request, error: Exception) -> JSONResponse:

@@ -39,9 +39,7 @@ def test_kill_minus_nine_loses_nothing_acknowledged(tmp_path: Path, milliseconds
     """Every number a killed writer had printed is in the spool, whole, and the next writer goes on after it."""
     state = StateDir(tmp_path)
     state.prepare()
-    writer = subprocess.Popen(
-        [sys.executable, "-Ic", WRITER, str(tmp_path)], stdout=subprocess.PIPE
-    )
+    writer = subprocess.Popen([sys.executable, "-Ic", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
     assert writer.stdout is not None
     first = writer.stdout.readline()
     time.sleep(milliseconds / 1000)

@@ -48,6 +48,7 @@ def mount(app: FastAPI, services: Services) -> None:
 
     ui.run_with(
         app,
+        root=console.not_found,
         title="Anomaflow",
         favicon=theme.LOGO,
         dark=None,

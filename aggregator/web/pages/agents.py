@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
 
 COLUMNS: Final = (
-    Column("agent", "Agent", "whole"),
+    Column("agent", "Agent", "whole bare"),
     Column("state", "State", "narrow"),
     Column("seen", "Last seen", "narrow"),
     Column("model", "Model"),
@@ -52,7 +52,8 @@ def row(agent: Agent, champion: str, policy_version: int) -> Row:
     """An agent as the table shows it."""
     word, tone = state(agent)
     health = agent.health
-    lag = " (champion differs)" if champion and agent.model_digest != champion else ""
+    lags = bool(champion) and agent.model_digest != champion
+    told = agent.model_detail or (f"champion is {wording.short(champion)}" if lags else "")
     behind = f"current is {policy_version}" if agent.policy_version != policy_version else ""
     seen = max(health.packets + health.packets_dropped, 1)
     return Row(
@@ -66,10 +67,10 @@ def row(agent: Agent, champion: str, policy_version: int) -> Row:
             "state": Cell(word, tone=tone, sub=health.detail),
             "seen": Cell(ms=agent.last_seen_ms),
             "model": Cell(
-                wording.short(agent.model_digest) + lag,
-                sub=agent.model_detail,
+                wording.short(agent.model_digest),
+                sub=told,
                 href=f"/models/{agent.model_digest}" if agent.model_digest else "",
-                mono=not lag,
+                mono=bool(agent.model_digest),
             ),
             "policy": Cell(str(agent.policy_version), sub=behind),
             "flows": Cell(wording.count(agent.flows)),

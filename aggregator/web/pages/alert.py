@@ -61,26 +61,29 @@ def _why(found: AlertDetail) -> None:
 def _flow(found: AlertDetail) -> None:
     alert = found.alert
     with parts.panel("The flow"):
-        parts.facts((
-            ("From", wording.endpoint(alert.src_ip, alert.src_port)),
-            ("To", wording.endpoint(alert.dst_ip, alert.dst_port)),
-            ("Protocol", f"{wording.protocol(alert.protocol)} over IPv{found.ip_version}"),
-            *((("VLAN", str(found.vlan_id)),) if found.vlan_id else ()),
-            ("First packet", lambda: moments.moment(alert.first_seen_ms)),
-            ("Last packet", lambda: moments.moment(alert.last_seen_ms)),
-            ("Duration", wording.duration(alert.last_seen_ms - alert.first_seen_ms)),
-            ("Packets", wording.count(alert.packets)),
-            ("Bytes", wording.size(alert.bytes)),
-            ("Ended", wording.END_WORDS.get(found.end, found.end or "unknown")),
-            ("Flow id", lambda: parts.text("span", alert.flow_id, "mono")),
-        ))
+        parts.facts(
+            (
+                ("From", wording.endpoint(alert.src_ip, alert.src_port)),
+                ("To", wording.endpoint(alert.dst_ip, alert.dst_port)),
+                ("Protocol", f"{wording.protocol(alert.protocol)} over IPv{found.ip_version}"),
+                *((("VLAN", str(found.vlan_id)),) if found.vlan_id else ()),
+                ("First packet", lambda: moments.moment(alert.first_seen_ms)),
+                ("Last packet", lambda: moments.moment(alert.last_seen_ms)),
+                ("Duration", wording.duration(alert.last_seen_ms - alert.first_seen_ms)),
+                ("Packets", wording.count(alert.packets)),
+                ("Bytes", wording.size(alert.bytes)),
+                ("Ended", wording.END_WORDS.get(found.end, found.end or "unknown")),
+                ("Flow id", lambda: parts.text("span", alert.flow_id, "mono")),
+            )
+        )
         with ui.element("div").classes("line"):
             parts.link("Other alerts of the source", wording.link("/alerts", text=f"{alert.src_ip}:"))
             parts.link("Other alerts of the target", wording.link("/alerts", text=f"{alert.dst_ip}:"))
 
 
 def _features(found: AlertDetail) -> None:
-    with ui.expansion(f"All {len(found.features)} observed features").props("dense dense-toggle").classes("panel"):
+    words = f"All {len(found.features)} observed features"
+    with parts.panel(), ui.expansion(words).props("dense dense-toggle").style("width: 100%"):
         parts.facts((wording.feature(name), wording.number(value)) for name, value in found.features.items())
 
 
@@ -108,13 +111,15 @@ def _origin(visit: Visit, found: AlertDetail) -> None:
     except NotFound:
         name, target = f"{wording.short(alert.model_digest)}, not in the registry", ""
     with parts.panel("Raised by"):
-        parts.facts((
-            ("Score", f"{alert.score:.2f}: {_rarity(alert.score)}"),
-            ("Threshold", f"{alert.threshold:.2f}, by policy {found.policy_version}"),
-            ("Model", lambda: parts.link(name, target) if target else parts.text("span", name)),
-            ("Agent", lambda: parts.link(alert.agent_id, wording.link("/alerts", agent=alert.agent_id))),
-            ("Incident", lambda: _incident(alert.incident_id)),
-        ))
+        parts.facts(
+            (
+                ("Score", f"{alert.score:.2f}: {_rarity(alert.score)}"),
+                ("Threshold", f"{alert.threshold:.2f}, by policy {found.policy_version}"),
+                ("Model", lambda: parts.link(name, target) if target else parts.text("span", name)),
+                ("Agent", lambda: parts.link(alert.agent_id, wording.link("/alerts", agent=alert.agent_id))),
+                ("Incident", lambda: _incident(alert.incident_id)),
+            )
+        )
 
 
 def _incident(incident_id: int | None) -> None:
@@ -138,13 +143,15 @@ def _sensor(found: AlertDetail) -> None:
         with head:
             parts.chip(health.state or "unknown", "good" if health.state == "running" else "warn")
         parts.notice(words, tone)
-        parts.facts((
-            ("Packets seen", wording.count(health.packets)),
-            ("Dropped", wording.count(health.packets_dropped)),
-            ("Ignored", wording.count(health.packets_ignored)),
-            ("Flows evicted early", wording.count(health.flows_evicted)),
-            ("Source", health.source or "unknown"),
-        ))
+        parts.facts(
+            (
+                ("Packets seen", wording.count(health.packets)),
+                ("Dropped", wording.count(health.packets_dropped)),
+                ("Ignored", wording.count(health.packets_ignored)),
+                ("Flows evicted early", wording.count(health.flows_evicted)),
+                ("Source", health.source or "unknown"),
+            )
+        )
 
 
 def missed(health: Health) -> tuple[parts.Tone, str]:
@@ -152,7 +159,7 @@ def missed(health: Health) -> tuple[parts.Tone, str]:
     seen = health.packets + health.packets_dropped
     if health.packets_dropped:
         share = wording.percent(health.packets_dropped / seen)
-        return "warn", f"{share} of packets were dropped before the sensor saw them: counts in this flow may be low."
+        return "warn", f"{share} of packets were dropped before the sensor saw them: counts in flows may be low."
     if health.flows_evicted:
         return "warn", "The flow table was full: some flows were cut short, so patterns across flows may be blurred."
     if not seen:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from aggregator.rows import Alert
 
 COLUMNS: Final = (
-    Column("arrived", "Arrived", "narrow"),
-    Column("flow", "Flow", "whole"),
-    Column("why", "Why", "whole"),
+    Column("arrived", "Arrived", "narrow lead"),
+    Column("flow", "Flow", "whole bare"),
+    Column("why", "Why", "whole bare"),
     Column("score", "Score", "number"),
     Column("incident", "Incident", "narrow"),
-    Column("verdict", "Verdict", "narrow"),
+    Column("verdict", "Verdict", "narrow lead end"),
 )
 
 
@@ -39,7 +39,7 @@ def row(alert: Alert, *, judges: bool) -> Row:
             "why": Cell(why[0] if why else "the model gave no reason", sub=why[1] if len(why) > 1 else ""),
             "score": Cell(f"{alert.score:.2f}", sub=f"from {alert.threshold:.2f}"),
             "incident": Cell(
-                f"#{alert.incident_id}" if alert.incident_id else "–",
+                f"#{alert.incident_id}" if alert.incident_id else "-",
                 href=f"/incidents/{alert.incident_id}" if alert.incident_id else "",
             ),
             "verdict": Cell(wording.verdict(alert.verdict), tone=wording.VERDICT_TONES.get(alert.verdict or "", "")),

@@ -16,7 +16,9 @@ from aggregator.web.pages import alert_rows, parts, tables, verdicts, wording
 from aggregator.web.pages.visits import in_thread
 
 if TYPE_CHECKING:
-    from nicegui.events import GenericEventArguments, KeyEventArguments
+    from collections.abc import Awaitable, Callable
+
+    from nicegui.events import GenericEventArguments, KeyEventArguments, ValueChangeEventArguments
 
     from aggregator.rows import Alert
     from aggregator.web.pages.visits import Visit
@@ -36,6 +38,15 @@ KEYS: Final = (
     ("j", "next"), ("k", "previous"), ("f", "false positive"), ("t", "true positive"), ("u", "unsure"),
     ("n", "note"), ("z", "undo"), ("Enter", "open"),
 )  # fmt: skip
+
+
+STAY: Final = """
+requestAnimationFrame(() => {{
+  const row = document.getElementById("row-{id:d}"), has = document.activeElement;
+  if (row && row !== has && (!has || has === document.body || has.tagName === "TR")) row.focus({{preventScroll: true}});
+}})
+"""
+"""Rows are redrawn in place when others arrive above them: the focus then has to follow its alert."""
 
 
 async def build(visit: Visit) -> None:
@@ -110,8 +121,8 @@ class AlertList:
                     parts.text("kbd", key)
                     parts.text("span", f" {deed}")
 
-    def _set(self, name: str):  # noqa: ANN202 - NiceGUI's handler type
-        async def changed(event) -> None:  # noqa: ANN001
+    def _set(self, name: str) -> Callable[[ValueChangeEventArguments], Awaitable[None]]:
+        async def changed(event: ValueChangeEventArguments) -> None:
             setattr(self, name, event.value if name == "min_score" else event.value or "")
             self.limit = STEP
             query = {"verdict": self.verdict, "agent": self.agent, "min_score": self.min_score, "text": self.text}
@@ -143,6 +154,8 @@ class AlertList:
         page = await in_thread(queries.list_alerts, self.visit.services, self.where(), limit=self.limit)
         self.ids = [alert.id for alert in page.items]
         tables.fill(self.table, [alert_rows.row(alert, judges=self.visit.judges) for alert in page.items])
+        if self.cursor in self.ids:
+            ui.run_javascript(STAY.format(id=self.cursor))
         self.more.visible = page.next is not None and self.limit < MOST
         self._summarise(page.items, more=page.next is not None)
 

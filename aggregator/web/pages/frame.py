@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from nicegui import APIRouter, ui
 from starlette.responses import RedirectResponse
 
-from aggregator.errors import AggregatorError
+from aggregator.errors import NotFound
 from aggregator.web.pages import moments, parts, theme
-from aggregator.web.pages.visits import Visit, unexpected
+from aggregator.web.pages.visits import Visit, explain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from aggregator.services import Services
-
-Builder = "Callable[[Visit], Awaitable[None]]"
 
 WAYS: Final = (
     ("/", "Overview", "space_dashboard"),
@@ -44,29 +43,37 @@ class Console:
         """Serve what `build` puts on a page at `path`."""
 
         async def shown() -> Response | None:
-            client = ui.context.client
-            user = self.services.access.current_user(client.request)
-            if user is None:
-                return RedirectResponse(f"/login?next={client.request.url.path}", status_code=303)
-            visit = Visit(self.services, user, client)
-            main = _frame(visit, path)
-            with main:
-                await _guarded(visit, build)
-            return None
+            return await self._show(path, build)
 
         self.router.page(path, title=f"{title} · Anomaflow", response_timeout=20)(shown)
+
+    async def not_found(self) -> Response | None:
+        """What stands at an address without a page."""
+
+        async def build(visit: Visit) -> None:
+            raise NotFound(f"there is no page at {visit.client.request.url.path[:80]}")
+
+        return await self._show("", build)
+
+    async def _show(self, path: str, build: Callable[[Visit], Awaitable[None]]) -> Response | None:
+        client = ui.context.client
+        user = self.services.access.current_user(client.request)
+        if user is None:
+            return RedirectResponse(f"/login?next={quote(client.request.url.path)}", status_code=303)
+        visit = Visit(self.services, user, client)
+        with _frame(visit, path):
+            await _guarded(visit, build)
+        return None
 
 
 async def _guarded(visit: Visit, build: Callable[[Visit], Awaitable[None]]) -> None:
     try:
         await build(visit)
-    except AggregatorError as error:
-        visit.client.status_code = error.status
-        parts.notice(str(error), "bad")
-        parts.link("Back to the overview", "/")
     except Exception as error:  # noqa: BLE001 - the last place where it can be kept from the user
-        visit.client.status_code = 500
-        parts.notice(unexpected(error), "bad")
+        visit.client.status_code, words = explain(error)
+        parts.notice(words, "bad")
+        with ui.element("div").classes("line"):
+            parts.link("Back to the overview", "/")
 
 
 def dress(mode: str | None) -> ui.dark_mode:
@@ -79,8 +86,9 @@ def dress(mode: str | None) -> ui.dark_mode:
 def _frame(visit: Visit, path: str) -> ui.element:
     mode = visit.client.request.cookies.get(theme.MODE_COOKIE)
     dark = dress(mode)
-    main = ui.element("main").classes("page").props("id=content tabindex=-1")
-    with ui.element("header").classes("top") as top:
+    # Quasar's page is the <main> element; the bar stands before it.
+    main = ui.element("div").classes("page")
+    with visit.client.layout, ui.element("header").classes("top") as top:
         with ui.element("a").classes("brand").props('href="/" aria-label="Anomaflow, overview"'):
             ui.icon("insights").props("aria-hidden=true")
             parts.text("span", "Anomaflow", "optional")
@@ -96,7 +104,7 @@ def _frame(visit: Visit, path: str) -> ui.element:
             moments.clock().classes("mono optional")
             _mode_button(dark, mode)
             _user_menu(visit)
-    top.move(target_index=0)
+    top.move(visit.client.layout, target_index=0)
     ui.skip_link("Skip to content", target=main)
     return main
 
@@ -111,9 +119,7 @@ def _mode_button(dark: ui.dark_mode, mode: str | None) -> None:
         current = turns.get(current, "dark")
         dark.value = theme.MODES.get(current)
         button.props(f'icon={icons[current]} aria-label="Colours: {current}. Change"')
-        ui.run_javascript(
-            f"document.cookie = '{theme.MODE_COOKIE}={current};path=/;max-age=31536000;samesite=strict'"
-        )
+        ui.run_javascript(f"document.cookie = '{theme.MODE_COOKIE}={current};path=/;max-age=31536000;samesite=strict'")
 
     button = ui.button(icon=icons[current], on_click=turn, color=None)
     button.props(f'flat round dense size=sm aria-label="Colours: {current}. Change" title="Light, dark or automatic"')
@@ -126,6 +132,6 @@ def _user_menu(visit: Visit) -> None:
             parts.text("div", visit.user.name).style("font-weight: 600")
             parts.text("div", f"Role: {visit.user.role}", "muted")
         with ui.element("form").props("method=post action=/logout").style("padding: 8px 16px 14px"):
-            ui.button("Log out", icon="logout", color=None).props("type=submit outline dense padding='4px 12px'")
+            ui.button("Log out", icon="logout", color=None).props("type=submit outline dense no-wrap padding='4px 12px'")
         with ui.element("div").style("padding: 0 16px 12px"):
             parts.link("REST interface", "/api/docs")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 100
 
 COLUMNS: Final = (
-    Column("title", "Incident", "whole"),
+    Column("title", "Incident", "whole bare"),
     Column("latest", "Latest", "narrow"),
     Column("span", "Span", "narrow"),
     Column("alerts", "Alerts", "number"),
@@ -153,18 +153,20 @@ def _summary(visit: Visit, found: IncidentDetail, judge: verdicts.Judge) -> None
             parts.chip(state.text, state.tone or "")
         with ui.element("div").classes("columns"):
             with parts.panel("What happened"):
-                parts.facts((
-                    ("First packet", lambda: moments.moment(incident.first_seen_ms)),
-                    ("Last packet", lambda: moments.moment(incident.last_seen_ms)),
-                    ("Span", wording.duration(incident.last_seen_ms - incident.first_seen_ms)),
-                    ("From", incident.src_ip or wording.plural(incident.sources, "source")),
-                    ("To", incident.dst_ip or wording.plural(incident.targets, "host")),
-                    ("Ports", wording.count(incident.ports)),
-                    ("Alerts", wording.count(incident.alerts)),
-                    ("Highest score", f"{incident.max_score:.2f}"),
-                    ("Seen by", ", ".join(incident.agents) or "unknown"),
-                    ("Hosts", ", ".join(incident.hosts) or "unknown"),
-                ))
+                parts.facts(
+                    (
+                        ("First packet", lambda: moments.moment(incident.first_seen_ms)),
+                        ("Last packet", lambda: moments.moment(incident.last_seen_ms)),
+                        ("Span", wording.duration(incident.last_seen_ms - incident.first_seen_ms)),
+                        ("From", incident.src_ip or wording.plural(incident.sources, "source")),
+                        ("To", incident.dst_ip or wording.plural(incident.targets, "host")),
+                        ("Ports", wording.count(incident.ports)),
+                        ("Alerts", wording.count(incident.alerts)),
+                        ("Highest score", f"{incident.max_score:.2f}"),
+                        ("Seen by", ", ".join(incident.agents) or "unknown"),
+                        ("Hosts", ", ".join(incident.hosts) or "unknown"),
+                    )
+                )
             with parts.panel("Why, over its alerts"):
                 parts.reasons(incident.reasons)
             with parts.panel("Verdict on the whole incident"):

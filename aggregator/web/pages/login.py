@@ -88,7 +88,7 @@ def _problem(request: Request) -> str:
 def _build(target: str, problem: str) -> None:
     frame.dress(ui.context.client.request.cookies.get(theme.MODE_COOKIE))
     with (
-        ui.element("main").classes("login"),
+        ui.element("div").classes("login"),
         ui.element("form").props("method=post action=/login"),
         ui.element("div").classes("panel"),
     ):
@@ -107,4 +107,6 @@ def _build(target: str, problem: str) -> None:
         hidden = ui.element("input").props("type=hidden name=next")
         hidden.props["value"] = target
         ui.button("Log in").props("type=submit unelevated")
-        parts.text("p", "No account? An administrator adds one with `anomaflow-aggregator user`.", "muted")
+        with ui.element("p").classes("muted"):
+            parts.text("span", "No account? An administrator adds one with ")
+            parts.text("span", "anomaflow-aggregator user add", "mono")

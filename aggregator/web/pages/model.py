@@ -8,8 +8,9 @@ from nicegui import ui
 
 from aggregator import queries
 from aggregator.rows import ModelState, Role
-from aggregator.web.pages import charts, moments, parts, reigns, wording
+from aggregator.web.pages import charts, moments, parts, reigns, tables, wording
 from aggregator.web.pages.models import PROMOTABLE, metrics, read_report
+from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
     from aggregator.rows import Model
@@ -68,24 +69,24 @@ async def build(visit: Visit) -> None:
 
 def _quality(report: dict[str, Any]) -> None:
     own, plain = metrics(report, "model"), metrics(report, "std_count")
-    with parts.panel("Quality beside the std-count baseline"):
+    with parts.panel("Quality beside the std-count baseline", flush=True):
         if not own:
             parts.empty("It came without a report.", "anomaflow-trainer fit writes one; publish it with the model.")
             return
-        columns = [
-            {"name": name, "label": label, "field": name, "align": "left", "classes": kind, "headerClasses": kind}
-            for name, label, kind in (
-                ("metric", "Measured on held-out rows", "whole"),
-                ("model", "This model", "number"),
-                ("plain", "std-count", "number"),
-            )
-        ]
+        columns = (
+            Column("metric", "Measured on held-out rows", "whole"),
+            Column("model", "This model", "number"),
+            Column("plain", "std-count", "number"),
+        )
         rows = [
-            {"metric": label, "model": _figure(name, own), "plain": _figure(name, plain)}
+            Row(
+                name,
+                {"metric": Cell(label), "model": Cell(_figure(name, own)), "plain": Cell(_figure(name, plain))},
+            )
             for name, label in METRICS
             if name in own
         ]
-        ui.table(columns=columns, rows=rows, row_key="metric").props("flat hide-bottom dense").style("width: 100%")
+        tables.fill(tables.table(columns, label="Quality"), rows)
 
 
 def _figure(name: str, values: dict[str, Any]) -> str:
@@ -112,6 +113,9 @@ def _gate(report: dict[str, Any]) -> None:
                     passed = bool(check.get("passed"))
                     parts.chip("passed" if passed else "failed", "good" if passed else "bad")
                     parts.text("span", wording.feature(str(check.get("name", ""))))
+                    if "champion" in check and "challenger" in check:
+                        figures = f"champion {_plain(check['champion'])}, this one {_plain(check['challenger'])}"
+                        parts.text("span", figures, "muted")
                     if check.get("detail"):
                         parts.text("div", str(check["detail"]), "said muted")
 
@@ -134,18 +138,20 @@ def _curve(report: dict[str, Any], which: str, title: str, axes: tuple[str, str]
 def _identity(model: Model) -> None:
     provenance = model.manifest.get("provenance")
     with parts.panel("Where it comes from"):
-        parts.facts((
-            ("Digest", lambda: parts.text("span", model.digest, "mono")),
-            ("Kind", model.kind),
-            ("Trained", lambda: moments.moment(model.created_ms)),
-            ("Admitted", lambda: moments.moment(model.admitted_ms)),
-            ("Admitted by", model.admitted_by),
-            ("Size", wording.size(model.size)),
-            ("Runs on", wording.plural(model.agents, "agent")),
-            ("Alerts raised", wording.count(model.alerts)),
-            ("Feature contract", lambda: parts.text("span", wording.short(model.feature_digest), "mono")),
-            *((wording.feature(str(key)), _plain(value)) for key, value in sorted(dict(provenance or {}).items())),
-        ))
+        parts.facts(
+            (
+                ("Digest", lambda: parts.text("span", model.digest, "mono")),
+                ("Kind", model.kind),
+                ("Trained", lambda: moments.moment(model.created_ms)),
+                ("Admitted", lambda: moments.moment(model.admitted_ms)),
+                ("Admitted by", model.admitted_by),
+                ("Size", wording.size(model.size)),
+                ("Runs on", wording.plural(model.agents, "agent")),
+                ("Alerts raised", wording.count(model.alerts)),
+                ("Feature contract", lambda: parts.text("span", wording.short(model.feature_digest), "mono")),
+                *((wording.feature(str(key)), _plain(value)) for key, value in sorted(dict(provenance or {}).items())),
+            )
+        )
 
 
 def _plain(value: object) -> str:
@@ -154,28 +160,28 @@ def _plain(value: object) -> str:
         return ", ".join(f"{key} {entry}" for key, entry in value.items())[:400]
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))[:400]
-    return str(value)[:400]
+    return wording.number(value) if isinstance(value, float) else str(value)[:400]
 
 
 def _promise(model: Model) -> None:
     thresholds = model.manifest.get("thresholds") or ()
-    with parts.panel("What it promises"):
+    with parts.panel("What it promises", flush=True):
         rows = model.manifest.get("calibration_rows", 0)
-        parts.text("p", f"Calibrated on {wording.plural(rows, 'held-out benign flow')}.", "muted")
-        columns = [
-            {"name": name, "label": label, "field": name, "align": "left", "classes": kind, "headerClasses": kind}
-            for name, label, kind in (
-                ("alpha", "Benign flows that alert", ""),
-                ("score", "Score needed", "number"),
-                ("how", "Backed by", ""),
-            )
-        ]
+        parts.text("p", f"Calibrated on {wording.plural(rows, 'held-out benign flow')}.", "lead muted")
+        columns = (
+            Column("alpha", "Benign flows that alert"),
+            Column("score", "Score needed", "number"),
+            Column("how", "Backed by"),
+        )
         shown = [
-            {
-                "alpha": f"at most {wording.percent(entry['alpha'])}",
-                "score": f"{entry['score']:.2f}",
-                "how": "certificate" if entry["certified"] else "tail estimate",
-            }
-            for entry in sorted(thresholds, key=lambda entry: -entry["alpha"])
+            Row(
+                index,
+                {
+                    "alpha": Cell(f"at most {wording.percent(entry['alpha'])}"),
+                    "score": Cell(f"{entry['score']:.2f}"),
+                    "how": Cell("certificate" if entry["certified"] else "tail estimate"),
+                },
+            )
+            for index, entry in enumerate(sorted(thresholds, key=lambda entry: -entry["alpha"]))
         ]
-        ui.table(columns=columns, rows=shown, row_key="alpha").props("flat hide-bottom dense").style("width: 100%")
+        tables.fill(tables.table(columns, label="Promises"), shown)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
 
 COLUMNS: Final = (
-    Column("name", "Model", "whole"),
+    Column("name", "Model", "whole bare"),
     Column("state", "State", "narrow"),
     Column("gate", "Gate", "narrow"),
     Column("precision", "Average precision", "number"),
@@ -85,7 +85,7 @@ def row(model: Model, report: dict[str, Any], *, operates: bool) -> Row:
             "precision": compared("average_precision"),
             "roc": compared("roc_auc"),
             "fpr": Cell(
-                wording.percent(fpr) if isinstance(fpr, int | float) else "–",
+                wording.percent(fpr) if isinstance(fpr, int | float) else "-",
                 sub=f"promised {wording.percent(promised)}" if isinstance(promised, int | float) else "",
             ),
             "agents": Cell(wording.count(model.agents)),

@@ -131,12 +131,13 @@ def _figures(state: Overview) -> None:
             parts.text("span", words)
         with ui.element("div").classes("tiles"):
             waiting = f"{wording.count(state.alerts_without_verdict)} without a verdict"
-            parts.tile("Alerts, last hour", wording.count(state.alerts_last_hour), waiting, target="/alerts?verdict=none")
+            unjudged = "/alerts?verdict=none"
+            parts.tile("Alerts, last hour", wording.count(state.alerts_last_hour), waiting, target=unjudged)
             active = f"{wording.count(state.incidents_last_hour)} active in the last hour"
             parts.tile("Incidents", wording.count(state.incidents), active, target="/incidents")
             degraded = f"{state.agents_degraded} degraded" if state.agents_degraded else "none degraded"
             parts.tile("Agents connected", f"{state.agents_connected} of {state.agents}", degraded, target="/agents")
-            parts.tile("Verdicts", wording.count(state.labels), "teach the next model", target="/alerts?verdict=none")
+            parts.tile("Verdicts", wording.count(state.labels), "teach the next model", target=unjudged)
             kept = state.flows_staged + state.flows_in_lake + state.flows_waiting
             parts.tile("Flows kept", wording.count(kept), f"{wording.count(state.flows_in_lake)} in the lake")
 
@@ -149,11 +150,14 @@ def _model(state: Overview, flows: tuple[FlowCount, ...]) -> None:
         if champion is None:
             parts.empty("No model is promoted yet.", "Train or upload one, then promote it on the models page.")
             return
-        parts.facts((
-            ("Champion", lambda: parts.link(f"{champion.name}, version {champion.version}", f"/models/{champion.digest}")),
-            ("Runs on", f"{champion.agents} of {wording.plural(state.agents, 'agent')}"),
-            *promise(state, flows),
-        ))
+        name = f"{champion.name}, version {champion.version}"
+        parts.facts(
+            (
+                ("Champion", lambda: parts.link(name, f"/models/{champion.digest}")),
+                ("Runs on", f"{champion.agents} of {wording.plural(state.agents, 'agent')}"),
+                *promise(state, flows),
+            )
+        )
         if state.job is not None:
             words = f"Training run {state.job.id}: {state.job.state}"
             if state.job.state == "running":

@@ -53,13 +53,12 @@ def heading(title: str, sub: str = "") -> Iterator[None]:
 @contextlib.contextmanager
 def panel(title: str = "", *, flush: bool = False) -> Iterator[ui.element]:
     """A bordered part of a page; yields its head row, for buttons beside the title. `flush` suits tables."""
-    with ui.element("section").classes("panel flush" if flush else "panel"):
+    kinds = (" flush" if flush else "") + ("" if title else " bare")
+    with ui.element("section").classes("panel" + kinds):
         head = ui.element("div").classes("head")
-        if title:
-            with head:
-                text("h2", title)
-        else:
-            head.visible = False
+        head.visible = bool(title)
+        with head:
+            text("h2", title)
         yield head
 
 
@@ -120,6 +119,6 @@ def button(label: str, on_click: Callable[[], object], *, icon: str | None = Non
     """A button. `kind`: `main` for what a page is there for, `plain` for the rest, `danger` for what hurts."""
     element = ui.button(label, on_click=on_click, icon=icon, color="primary" if kind == "main" else None)
     if kind == "main":
-        return element.props("unelevated dense padding='4px 14px'")
-    element.props("outline dense padding='4px 12px'").classes("plain")
+        return element.props("unelevated dense no-wrap padding='4px 14px'")
+    element.props("outline dense no-wrap padding='4px 12px'").classes("plain")
     return element.style("color: var(--bad)") if kind == "danger" else element

@@ -35,18 +35,21 @@ def choices(visit: Visit, policy: Policy) -> dict[float, str]:
 def panel(visit: Visit) -> None:
     """The current policy; operators may change it."""
     policy = queries.current_policy(visit.services)
-    promised = "set by hand" if policy.promised_fpr is None else f"{wording.percent(policy.promised_fpr)} of benign flows"
+    rate = policy.promised_fpr
+    promised = "set by hand" if rate is None else f"{wording.percent(rate)} of benign flows"
     with parts.panel("Policy") as head:
         with head:
             parts.text("span", f"version {policy.version}", "muted")
-        parts.facts((
-            ("Promised false positives", promised),
-            ("Threshold", f"score {policy.threshold:.2f} and above alerts"),
-            ("Quiet flows kept", f"{wording.percent(policy.keep_fraction)}, as a sample of what is normal"),
-            ("Hard cap", f"{wording.count(policy.max_alerts_per_minute)} alerts a minute for each agent"),
-            ("Set", lambda: moments.moment(policy.created_ms)),
-            ("By", f"{policy.by}: {policy.reason}" if policy.reason else policy.by),
-        ))
+        parts.facts(
+            (
+                ("Promised false positives", promised),
+                ("Threshold", f"score {policy.threshold:.2f} and above alerts"),
+                ("Quiet flows kept", f"{wording.percent(policy.keep_fraction)}, as a sample of what is normal"),
+                ("Hard cap", f"{wording.count(policy.max_alerts_per_minute)} alerts a minute for each agent"),
+                ("Set", lambda: moments.moment(policy.created_ms)),
+                ("By", f"{policy.by}: {policy.reason}" if policy.reason else policy.by),
+            )
+        )
         if visit.may(Role.OPERATOR):
             with ui.element("div").classes("line"):
                 parts.button("Change", lambda: _ask(visit, policy), icon="tune")
@@ -57,7 +60,8 @@ def _ask(visit: Visit, policy: Policy) -> None:
     with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
         dialog.on("hide", dialog.delete)
         parts.text("h2", "Change the policy")
-        parts.text("p", "Agents follow it within seconds. A lower promise means fewer alerts, and more is missed.", "muted")
+        effect = "Agents follow it within seconds. A lower promise means fewer alerts, and more is missed."
+        parts.text("p", effect, "muted")
         if offered:
             fpr = ui.select(offered, label="Promised false positives", value=policy.promised_fpr)
             fpr.props("outlined dense").style("width: 100%")

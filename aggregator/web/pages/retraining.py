@@ -9,6 +9,7 @@ from nicegui import ui
 from aggregator import queries
 from aggregator.rows import JobState, Role
 from aggregator.web.pages import moments, parts, wording
+from aggregator.web.pages.visits import sentence
 
 if TYPE_CHECKING:
     from aggregator.rows import Job
@@ -70,9 +71,9 @@ def _job(visit: Visit, job: Job) -> None:
         bar.props["aria-label"] = f"Training progress {job.fraction * 100:.0f} %"
         parts.text("p", f"{job.fraction * 100:.0f} %, {stage}", "muted")
     elif job.message:
-        parts.text("p", job.message)
+        parts.text("p", job.message if job.state is JobState.SUCCEEDED else f"It ended while {job.message}.")
     if job.error:
-        parts.notice(job.error, "bad")
+        parts.notice(sentence(job.error), "bad")
     if job.model_digest:
         parts.link(f"Model {wording.short(job.model_digest)}", f"/models/{job.model_digest}")
     lines = queries.job_log(visit.services, job.id, lines=TAIL)

@@ -29,7 +29,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. `kind`: `number` to the right, `narrow` as slim as it can be, `whole` takes a card's whole width."""
+    """A column. `kind`: `number` to the right, `narrow` as slim as it can be.
+
+    On a card, `whole` takes the whole width, `bare` has no label, `lead` comes first without one, `end` to the right.
+    """
 
     name: str
     label: str
@@ -41,7 +44,8 @@ CELLS = """
     :data-label="col.label">
   <template v-for="cell in [props.row[col.name] || {}]">
     <afl-time v-if="cell.ms !== null && cell.ms !== undefined" :ms="cell.ms" short></afl-time>
-    <span v-else-if="cell.tone !== null && cell.tone !== undefined" class="chip" :data-tone="cell.tone">{{ cell.text }}</span>
+    <span v-else-if="cell.tone !== null && cell.tone !== undefined" class="chip"
+      :data-tone="cell.tone">{{ cell.text }}</span>
     <a v-else-if="cell.href" :href="cell.href" class="main" :class="{mono: cell.mono}">{{ cell.text }}</a>
     <span v-else class="main" :class="{mono: cell.mono}">{{ cell.text }}</span>
     <small v-if="cell.sub">{{ cell.sub }}</small>

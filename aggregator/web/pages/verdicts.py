@@ -58,7 +58,8 @@ class Judge:
         with ui.element("div").classes("snack").props("role=status aria-live=polite") as self._snack:
             self._said = parts.text("span", "")
             ui.button("Undo", on_click=self.undo_last, color=None).props("flat dense")
-            ui.button(icon="close", on_click=self._hide, color=None).props('flat dense round size=sm aria-label="Close"')
+            close = ui.button(icon="close", on_click=self._hide, color=None)
+            close.props('flat dense round size=sm aria-label="Close"')
         self._hide()
 
     async def give(self, target: str, target_id: int, verdict: str, note: str = "") -> bool:

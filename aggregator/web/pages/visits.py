@@ -81,10 +81,8 @@ class Visit:
             yield self.actor()
         except Unauthenticated:
             self.to_login()
-        except AggregatorError as error:
-            ui.notify(str(error), type="negative", multi_line=True, close_button="Close", timeout=12_000)
         except Exception as error:  # noqa: BLE001 - the last place where it can be kept from the user
-            ui.notify(unexpected(error), type="negative", multi_line=True, close_button="Close", timeout=12_000)
+            ui.notify(explain(error)[1], type="negative", multi_line=True, close_button="Close", timeout=12_000)
 
     def to_login(self) -> None:
         """Go to the login page and come back here afterwards."""
@@ -116,7 +114,7 @@ class Visit:
             except Unauthenticated:
                 self.to_login()
             except Exception as error:  # noqa: BLE001 - one failed refresh must not end the page
-                unexpected(error)
+                explain(error)
 
 
 async def in_thread(question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -124,8 +122,20 @@ async def in_thread(question: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     return await asyncio.to_thread(question, *args, **kwargs)
 
 
-def unexpected(error: Exception) -> str:
-    """Log an error nobody foresaw; returns what may be said about it on a page."""
+def explain(error: Exception) -> tuple[int, str]:
+    """An HTTP status and what may be said of an error on a page.
+
+    A refusal speaks for itself. What the asker cannot help (a full disk, a defect) names paths and causes that belong
+    into the log: it is logged, and the page says under which reference.
+    """
+    if isinstance(error, AggregatorError) and error.status < 500:
+        return error.status, sentence(str(error))
     reference = secrets.token_hex(4)
     log.error("console_error reference=%s", reference, exc_info=error)
-    return f"Something went wrong here. The aggregator's log has the details under reference {reference}."
+    status = error.status if isinstance(error, AggregatorError) else 500
+    return status, f"Something went wrong here. The aggregator's log has the details under reference {reference}."
+
+
+def sentence(said: str) -> str:
+    """An error's text as a sentence."""
+    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")

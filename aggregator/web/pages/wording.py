@@ -101,7 +101,7 @@ def number(value: float) -> str:
 
 def metric(value: object) -> str:
     """A metric of a report, or a dash where the report has none."""
-    return f"{value:.3f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
+    return f"{value:.3f}" if isinstance(value, int | float) and math.isfinite(value) else "-"
 
 
 def feature(name: str) -> str:

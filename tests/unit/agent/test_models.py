@@ -130,6 +130,8 @@ class TestWatch:
     """Noticing a change."""
 
     class Clock:
+        """A second a look."""
+
         now = 100.0
 
         def monotonic(self) -> float:

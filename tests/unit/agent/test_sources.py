@@ -102,22 +102,22 @@ def test_a_stop_ends_the_waiting() -> None:
 
 
 def replay(*meters: FakeMeter) -> tuple[ReplayFlows, list[str]]:
-    events: list[str] = []
+    opened: list[str] = []
     script = iter(meters)
     files = [Path(f"{number}.pcap") for number in range(len(meters))]
 
     def new(path: Path) -> FakeMeter:
-        events.append(f"open {path}")
+        opened.append(str(path))
         return next(script)
 
-    return ReplayFlows(files, new, lambda: events.append("forget")), events
+    return ReplayFlows(files, new), opened
 
 
 def test_captures_follow_one_another_without_memory() -> None:
-    """Each capture has a meter and a context of its own, and the counts are of all."""
-    source, events = replay(FakeMeter(2), FakeMeter(3))
-    assert sum(len(flows) for flows in source.batches()) == 5
-    assert events == ["open 0.pcap", "forget", "open 1.pcap"]
+    """Each capture has a meter of its own and is a part of its own, and the counts are of all."""
+    source, opened = replay(FakeMeter(2), FakeMeter(3))
+    assert [source.part for _ in source.batches()] == [0, 0, 1, 1, 1]
+    assert opened == ["0.pcap", "1.pcap"]
     assert source.stats.packets == 50
     assert source.name == "0.pcap, 1.pcap"
 
@@ -138,9 +138,9 @@ def test_what_is_no_capture_is_an_error() -> None:
 
 def test_a_stop_between_captures() -> None:
     """A stop reaches the meter that runs and keeps the next from starting."""
-    source, events = replay(FakeMeter(5), FakeMeter(5))
+    source, opened = replay(FakeMeter(5), FakeMeter(5))
     stream = source.batches()
     next(stream)
     source.stop()
     list(stream)
-    assert events == ["open 0.pcap"]
+    assert opened == ["0.pcap"]

@@ -45,7 +45,13 @@ def backup(count: int, seed: int) -> NDArray[np.float32]:
     """`[count, F]` rows of a harmless job that moves more than anything else does."""
     rows = benign(count, seed)
     chance = np.random.default_rng(seed + 2)
-    for name in ("bidirectional_bytes", "src2dst_bytes", "src2dst_packets", "bidirectional_packets", "bytes_per_second"):
+    for name in (
+        "bidirectional_bytes",
+        "src2dst_bytes",
+        "src2dst_packets",
+        "bidirectional_packets",
+        "bytes_per_second",
+    ):
         rows[:, contract.index(name)] = np.expm1(chance.normal(18, 0.3, size=count)).astype(np.float32)
     rows[:, contract.index("src2dst_duration_ms")] = 60_000
     rows[:, contract.index("bidirectional_mean_ps")] = chance.normal(9000, 20, size=count).astype(np.float32)

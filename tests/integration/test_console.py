@@ -1,0 +1,409 @@
+"""The console in a real browser: a real aggregator in a process of its own, agents over gRPC, headless Chromium.
+
+Every page a test opened is held to two promises at its end: the browser logged no error, and no request left loopback.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = os.environ.get("ANOMAFLOW_CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PASSWORD = "correct horse battery"
+HOSTILE = "<img src=x onerror=\"window.broken='in'\"> {{ 7 * 7 }}"
+PHONE = {"width": 390, "height": 844}
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason=f"no browser at {CHROMIUM} (apt-get install chromium)"),
+]
+
+
+@dataclass
+class Console:
+    """A running aggregator, what is in it, and a client that may do everything."""
+
+    web: str
+    grpc: str
+    rest: httpx.Client
+    office: ModuleType
+    models: list[str]
+    agent: Any
+
+    def get(self, path: str) -> Any:
+        """A REST answer."""
+        answer = self.rest.get(f"/api/v1{path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def raise_alert(self, **seen: Any) -> int:
+        """One more alert from the office's agent; returns its id."""
+        self.agent.raises([self.office.Seen(**seen)])
+        return int(self.get("/alerts?limit=1")["items"][0]["id"])
+
+
+def _office() -> ModuleType:
+    path = Path(__file__).resolve().parents[1] / "console_office.py"
+    spec = importlib.util.spec_from_file_location("anomaflow_tests_console_office", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _aggregator(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str], str]:
+    """Found and run an aggregator; returns its process, its addresses and the administrator's token."""
+    command = [sys.executable, "-Im", "aggregator.main"]
+    (folder / "password").write_text(PASSWORD)
+    state, ready = folder / "state", folder / "ready.json"
+    subprocess.run(
+        [*command, "init", "--state-dir", state, "--password-file", folder / "password"], check=True, timeout=60
+    )
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "run", "--state-dir", state, "--ready-file", ready, "--web-port", "0", "--grpc-port", "0"],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+    until = time.monotonic() + 60
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            raise RuntimeError((folder / "log.txt").read_text())
+        time.sleep(0.05)
+    return process, json.loads(ready.read_text()), (state / "admin.token").read_text().strip()
+
+
+def _fill(console: Console, folder: Path, onnx_models: ModuleType) -> None:
+    """Three models (a champion, a better one, one that failed its gate) and a viewer."""
+    for index, (name, skill, passed) in enumerate(
+        (("office", 0.88, True), ("office", 0.93, True), ("odd", 0.7, False))
+    ):
+        path = folder / f"{index}.onnx"
+        digest = onnx_models.write_model(path, name=name, bias=0.01 * index)
+        champion = console.models[0] if index else None
+        report = console.office.report(folder / f"{index}.json", digest, champion=champion, passed=passed, skill=skill)
+        with path.open("rb") as model, report.open("rb") as text:
+            answer = console.rest.post("/api/v1/models", files={"model": model, "report": text})
+        assert answer.status_code < 300, answer.text
+        console.models.append(digest)
+        if not index:
+            console.rest.post(f"/api/v1/models/{digest}/promote", json={"reason": "first"}).raise_for_status()
+    viewer = {"name": "reader", "role": "viewer", "password": PASSWORD}
+    console.rest.post("/api/v1/users", json=viewer).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -> Iterator[Console]:
+    """An aggregator with models, agents, alerts and incidents."""
+    folder = tmp_path_factory.mktemp("console")
+    process, addresses, token = _aggregator(folder)
+    agents = []
+    try:
+        office = _office()
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=addresses["web"], headers=headers, timeout=60) as rest:
+            made = Console(addresses["web"], addresses["grpc"], rest, office, [], None)
+            _fill(made, folder, onnx_models)
+            drops = {"packets_dropped": 31_000, "state": "degraded", "detail": "the kernel drops packets"}
+            made.agent = office.Agent(made.grpc, "office-gw", made.models[0])
+            agents += [made.agent, office.Agent(made.grpc, "lab-tap", made.models[0], health=drops)]
+            agents[0].raises(office.scan())
+            agents[1].raises(office.others())
+            agents[1].loses(1_200)
+            for agent in agents:
+                agent.beats()
+            yield made
+    finally:
+        for agent in agents:
+            agent.close()
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, once for all tests."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield started
+        started.close()
+
+
+def _watched(browser: Browser, console: Console, **options: Any) -> Iterator[Page]:
+    context = browser.new_context(base_url=console.web, **options)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    problems: list[str] = []
+    strangers: list[str] = []
+
+    def noted(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.hostname != "127.0.0.1":
+            strangers.append(url)
+
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: noted(request.url))
+    page.on("websocket", lambda socket: noted(socket.url))
+    yield page
+    context.close()
+    assert not strangers
+    # The browser itself notes an answer of 404; the tests that ask for one mean it.
+    assert not [problem for problem in problems if "404 (Not Found)" not in problem]
+
+
+def _enter(page: Page, console: Console, name: str = "admin") -> None:
+    """Give the page a session without going through the form."""
+    answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": PASSWORD}, timeout=20)
+    answer.raise_for_status()
+    page.context.add_cookies(
+        [{"name": cookie, "value": value, "url": console.web} for cookie, value in answer.cookies.items()]
+    )
+
+
+@pytest.fixture
+def stranger(browser: Browser, console: Console) -> Iterator[Page]:
+    """A page of somebody who has not logged in."""
+    yield from _watched(browser, console)
+
+
+@pytest.fixture
+def page(browser: Browser, console: Console) -> Iterator[Page]:
+    """A page of the administrator."""
+    for made in _watched(browser, console):
+        _enter(made, console)
+        yield made
+
+
+def _login(page: Page, name: str, password: str) -> None:
+    page.fill("input[name=username]", name)
+    page.fill("input[name=password]", password)
+    page.click("button[type=submit]")
+
+
+def _until(page: Page, question: Any, wanted: Any) -> None:
+    """Wait until REST says so too: a click is stored a moment after it happened."""
+    until = time.monotonic() + 10
+    while (answer := question()) != wanted:
+        assert time.monotonic() < until, answer
+        page.wait_for_timeout(50)
+
+
+def test_login(stranger: Page) -> None:
+    """A wrong password is told so, a right one leads where one wanted to go, and logging out ends it."""
+    stranger.goto("/alerts?verdict=none")
+    assert urlsplit(stranger.url).path == "/login"
+    _login(stranger, "admin", "not the password")
+    stranger.get_by_text("Wrong name or password").wait_for()
+    _login(stranger, "admin", PASSWORD)
+    stranger.get_by_role("heading", name="Alerts").wait_for()
+    stranger.get_by_role("button", name=re.compile("Account")).click()
+    stranger.get_by_role("button", name="Log out").click()
+    stranger.wait_for_url("**/login")
+    stranger.goto("/agents")
+    assert urlsplit(stranger.url).path == "/login"
+
+
+def test_login_rate(stranger: Page, console: Console) -> None:
+    """After too many failures the page says how long to wait, and an address cannot put words on it."""
+    for _ in range(5):
+        httpx.post(f"{console.web}/login", data={"username": "nobody", "password": "wrong"}, timeout=20)
+    stranger.goto("/login?problem=Call+555-0100&error=Call+555-0100")
+    assert "555-0100" not in stranger.inner_text("main")
+    _login(stranger, "nobody", "wrong again")
+    stranger.get_by_text(re.compile(r"Too many failed logins. Try again in \d+ seconds")).wait_for()
+
+
+def test_alert_live_and_judged(page: Page, console: Console) -> None:
+    """A new alert appears by itself, shows its reasons, and a verdict with a note is in REST at once; undo works."""
+    page.goto("/alerts")
+    page.get_by_text("tried 40 ports in 10 s").wait_for()
+    reasons = (("src2dst_bytes", 9e6, 4e3, 0.7, "sent 8.6 MiB, usual is 4 KiB"), ("unanswered", 1, 0, 0.1, HOSTILE))
+    alert_id = console.raise_alert(src="10.20.0.99", dst="192.0.2.9", score=7.5, reasons=reasons)
+    page.get_by_role("link", name=re.compile(r"10\.20\.0\.99")).click()
+    page.wait_for_url(f"**/alerts/{alert_id}")
+    page.get_by_text("sent 8.6 MiB, usual is 4 KiB").wait_for()
+    page.get_by_text("70 % of the score").wait_for()
+    assert HOSTILE in page.inner_text("main")
+    assert page.evaluate("window.broken") is None
+    page.get_by_text("No packet was dropped").wait_for()
+    page.get_by_label(re.compile("Note")).fill("backup to <b>the</b> cloud")
+    page.get_by_role("button", name="False positive").click()
+    page.get_by_text("“backup to <b>the</b> cloud”").wait_for()
+    found = console.get(f"/alerts/{alert_id}")
+    assert found["verdict"] == "benign"
+    assert [(label["by"], label["note"]) for label in found["labels"]] == [("admin", "backup to <b>the</b> cloud")]
+    page.get_by_role("main").get_by_role("button", name="Undo").first.click()
+    _until(page, lambda: console.get(f"/alerts/{alert_id}")["verdict"], None)
+
+
+def test_keyboard_triage(page: Page, console: Console) -> None:
+    """Keys triage: j and k move, f judges and goes on, z takes it back, Enter opens; filters stand in the address."""
+    first = console.raise_alert(src="10.20.7.1", dst="192.0.2.7")
+    second = console.raise_alert(src="10.20.7.2", dst="192.0.2.7")
+    page.goto("/alerts?text=192.0.2.7")
+    page.locator(f"#row-{second}").wait_for()
+    page.keyboard.press("j")
+    page.locator(f"#row-{second}:focus").wait_for()
+    page.keyboard.press("f")
+    page.locator(f"#row-{first}:focus").wait_for()
+    assert console.get(f"/alerts/{second}")["verdict"] == "benign"
+    page.locator(f"#row-{second}").get_by_text("false positive").wait_for()
+    page.keyboard.press("z")
+    _until(page, lambda: console.get(f"/alerts/{second}")["verdict"], None)
+    page.keyboard.press("k")
+    page.locator(f"#row-{second}:focus").wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/alerts/{second}")
+
+
+def test_row_buttons_and_filter(page: Page, console: Console) -> None:
+    """One click judges a row; the filter for alerts without a verdict then leaves it out."""
+    alert_id = console.raise_alert(src="10.20.8.1", dst="192.0.2.8")
+    page.goto("/alerts?verdict=none&text=192.0.2.8")
+    page.locator(f"#row-{alert_id}").get_by_role("button", name="True positive").click()
+    page.get_by_text("No alert fits these filters").wait_for()
+    assert console.get(f"/alerts/{alert_id}")["verdict"] == "malicious"
+
+
+def test_incident_judged(page: Page, console: Console) -> None:
+    """An incident says in plain words what happened; a verdict on it reaches all its alerts."""
+    page.goto("/incidents")
+    page.get_by_role("link", name="10.20.0.66 tried 12 ports of 10.20.0.5").click()
+    page.get_by_text("It is given to all 12 alerts").wait_for()
+    page.get_by_label(re.compile("Note")).fill("nobody asked for this scan")
+    panel = page.locator("section", has_text="Verdict on the whole incident")
+    panel.get_by_role("button", name="True positive").click()
+    page.get_by_text("“nobody asked for this scan”").wait_for()
+    incident_id = int(page.url.rsplit("/", 1)[1])
+    judged = console.get(f"/alerts?incident={incident_id}")["items"]
+    assert {alert["verdict"] for alert in judged} == {"malicious"}
+    assert len(judged) == 12
+
+
+def test_promote_and_roll_back(page: Page, console: Console) -> None:
+    """A promotion is confirmed, carries a reason, and can be rolled back; a failed gate has to be forced."""
+
+    def champion() -> str:
+        return next(m["digest"] for m in console.get("/models")["items"] if m["state"] == "champion")
+
+    page.goto("/models")
+    page.get_by_role("button", name="Promote office 2").click()
+    page.get_by_label(re.compile("Reason")).fill("finds more")
+    page.get_by_role("button", name="Promote", exact=True).last.click()
+    page.get_by_text("office, version 2, is champion now").wait_for()
+    assert champion() == console.models[1]
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    page.get_by_text("Back to office, version 1").wait_for()
+    assert champion() == console.models[0]
+    page.get_by_role("button", name="Promote odd 3").click()
+    page.get_by_text("It did not pass its gate").wait_for()
+    page.get_by_role("button", name="Promote", exact=True).last.click()
+    page.get_by_text(re.compile("did not pass its gate against the champion; see its report")).wait_for()
+    assert champion() == console.models[0]
+
+
+def test_model_page(page: Page, console: Console) -> None:
+    """A model shows its figures beside the baseline's, its gate's checks and both curves."""
+    page.goto(f"/models/{console.models[2]}")
+    page.get_by_text("false positives still alerting").wait_for()
+    page.get_by_role("row", name="Average precision 0.700 0.550").wait_for()
+    page.locator(".chart svg").nth(1).wait_for()
+
+
+def test_policy(page: Page, console: Console) -> None:
+    """The promised rate is chosen with the score it needs in sight; agents get a new version."""
+    before = console.get("/policies")["items"][0]["version"]
+    page.goto("/models")
+    page.get_by_role("button", name="Change", exact=True).click()
+    page.get_by_role("combobox", name="Promised false positives").click()
+    page.get_by_role("option", name="1 % (score from 2.00)").click()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("score 2.00 and above alerts").wait_for()
+    assert console.get("/policies")["items"][0]["version"] == before + 1
+
+
+def test_viewer_reads_only(browser: Browser, console: Console) -> None:
+    """Somebody who may only read sees everything and no way to change it."""
+    for page in _watched(browser, console):
+        _enter(page, console, "reader")
+        for path in ("/alerts", "/alerts/1", "/incidents", "/incidents/1", "/models", f"/models/{console.models[1]}"):
+            page.goto(path)
+            page.locator("h1").wait_for()
+            page.wait_for_timeout(150)
+            writes = page.get_by_role("main").get_by_role(
+                "button", name=re.compile("positive|unsure|promote|roll back|retrain|change|undo|note", re.IGNORECASE)
+            )
+            assert [found.inner_text() for found in writes.all()] == [], path
+
+
+def test_phone_and_names(browser: Browser, console: Console) -> None:
+    """On a phone no page scrolls sideways, and every control has a name for those who cannot see it."""
+    paths = ["/", "/alerts", "/alerts/1", "/incidents", "/incidents/1", "/agents", "/models"]
+    unnamed = """() => [...document.querySelectorAll('button, input:not([type=hidden]), a')].filter((e) =>
+        e.offsetParent && !e.closest('[aria-hidden=true]') && !(e.getAttribute('aria-label') || e.labels?.length ||
+        e.getAttribute('aria-labelledby') || e.title || e.innerText.trim())).map((e) => e.outerHTML.slice(0, 200))"""
+    for page in _watched(browser, console, viewport=PHONE, has_touch=True):
+        page.goto("/login")
+        page.locator("h1").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "/login"
+        _enter(page, console)
+        for path in (*paths, f"/models/{console.models[1]}"):
+            page.goto(path)
+            page.locator("h1").wait_for()
+            page.wait_for_timeout(250)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            assert page.evaluate(unnamed) == [], path
+
+
+def test_missing_pages(page: Page) -> None:
+    """What is not there is said in the console's own words, with the status that belongs to it."""
+    for path, words in (("/alerts/999999", "There is no alert 999999"), ("/nowhere", "There is no page at /nowhere")):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 404
+        page.get_by_text(words).wait_for()
+        assert "Exception" not in page.inner_text("body")
+
+
+def test_colours_are_kept(page: Page) -> None:
+    """The choice of light or dark outlives a reload."""
+    page.goto("/agents")
+    page.get_by_role("button", name="Colours: auto. Change").click()
+    page.locator("body.body--dark").wait_for()
+    page.reload()
+    page.locator("body.body--dark").wait_for()
