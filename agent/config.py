@@ -57,7 +57,7 @@ class AgentConfig:
     max_alerts_per_minute: int = setting(
         120, "Until a policy came: hard cap on alerts; flows beyond it are kept as flows."
     )
-    batch_flows: int = setting(1024, "Flows in a batch at most.")
+    batch_flows: int = setting(512, "Flows in a batch at most.")
     flush_ms: int = setting(500, "A batch waits at most this long for more flows.")
     spool_max_mib: int = setting(512, "Size of the spool, MiB; a fifth of it is reserved for alerts.")
     drain_timeout_s: float = setting(60.0, "After a replay, wait this long for the aggregator to take what is spooled.")

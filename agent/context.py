@@ -125,7 +125,7 @@ class _Table:
         self.mask = np.uint64(sets - 1)
         self.keys = np.zeros((sets, _WAYS), dtype=np.uint64)
         self.seen = np.full((sets, _WAYS), _UNSEEN)
-        self.sums = np.zeros((sets, _WAYS, len(HORIZONS_S), measures))
+        self.sums = np.zeros((sets, _WAYS, len(HORIZONS_S), measures), dtype=np.float32)
 
     def locate(self, keys: NDArray[np.uint64], now: float) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
         """Set and way of each of the distinct `keys`, making room where needed, and which were there already."""

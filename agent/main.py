@@ -63,7 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     score = _command(commands, "score", "Score the flows of captures; JSON Lines, one object a flow.", _score)
     score.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    add_flags(score, "model", "state_dir", "threshold", "promised_fpr", "bpf")
+    _model_flag(score)
+    add_flags(score, "state_dir", "threshold", "promised_fpr", "bpf")
 
     vectors = _command(commands, "features", "Print the feature vectors of captures; JSON Lines.", _features)
     vectors.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -74,17 +75,20 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("files", nargs="*", type=Path, metavar="FILE")
     show.add_argument("--json", action="store_true", help="One JSON object a batch.")
     show.add_argument("--batches", type=int, default=0, metavar="N", help="Stop after this many.")
-    add_flags(show, "iface", "model", "state_dir", "bpf", "threshold", "keep_fraction", "batch_flows")
+    _model_flag(show)
+    add_flags(show, "iface", "state_dir", "bpf", "threshold", "keep_fraction", "batch_flows")
 
     doctor = _command(commands, "doctor", "Say what is wrong with this host, and what to do.", _doctor)
     doctor.add_argument("--json", action="store_true", help="One JSON object a finding.")
-    add_flags(doctor, "iface", "state_dir", "aggregator", "model", "bpf", "spool_max_mib", "buffer_mib")
+    _model_flag(doctor)
+    add_flags(doctor, "iface", "state_dir", "aggregator", "bpf", "spool_max_mib", "buffer_mib")
 
     bench = _command(commands, "bench", "Measure how fast this host meters and scores captures.", _bench)
     bench.add_argument("files", nargs="+", type=Path, metavar="FILE")
     bench.add_argument("--json", action="store_true", help="One JSON object.")
     bench.add_argument("--rounds", type=int, default=3, metavar="N", help="Rounds; the best one counts. Default: 3.")
-    add_flags(bench, "model", "state_dir", *_TIMEOUTS)
+    _model_flag(bench)
+    add_flags(bench, "state_dir", *_TIMEOUTS)
     return parser
 
 
@@ -93,6 +97,12 @@ def _command(commands: argparse._SubParsersAction, name: str, text: str, run: ob
     command.set_defaults(run=run)
     command.add_argument("--config", type=Path, metavar="FILE", help="Configuration file (TOML).")
     return command
+
+
+def _model_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", metavar="FILE", help="Model file. Default: the one installed in the state directory."
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:

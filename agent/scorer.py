@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 MOST_SCORE: Final = 1e6
-_CHUNK: Final = 1024
+_CHUNK: Final = 512
+"""Rows a run of the graph: enough for full speed, few enough that its intermediate tensors stay small."""
 _FATAL_ONLY: Final = 4
 
 CHILD_MEMORY_BYTES: Final = 1 << 30

@@ -40,8 +40,8 @@ WATCH_S: Final = 0.5
 WELCOME_S: Final = 15.0
 ACKNOWLEDGE_S: Final = 30.0
 FAREWELL_S: Final = 3.0
-LEASE_RECORDS: Final = 32
-DEFAULT_WINDOW: Final = 32
+LEASE_RECORDS: Final = 4
+DEFAULT_WINDOW: Final = 8
 
 _REPORT: Final = {
     Outcome.INSTALLED: models_pb2.ModelReport.INSTALLED,
@@ -62,6 +62,9 @@ class Line(Protocol):
 
     async def receive(self) -> fleet_pb2.AggregatorMessage | None:
         """The next message, None when the other side ended the stream."""
+
+    async def finish(self) -> None:
+        """Say that nothing more will be sent, after everything that was."""
 
 
 class Session:
@@ -100,7 +103,11 @@ class Session:
         self._take_welcome(await self._first_message())
         welcomed()
         await _first_to_fail(
-            self._receive(), self._push(stopping), self._beat(), self._watch_models(), cleanup=self._forget_offer
+            self._receive(stopping),
+            self._push(stopping),
+            self._beat(),
+            self._watch_models(),
+            cleanup=self._forget_offer,
         )
 
     async def _first_message(self) -> fleet_pb2.AggregatorMessage:
@@ -123,11 +130,11 @@ class Session:
             # Beyond the end of the file too: then the file is an old copy, and the sensor begins a new epoch.
             self._reader.commit(message.welcome.cursor)
         self._reader.rollback()
-        self._window = message.welcome.window or DEFAULT_WINDOW
+        self._window = min(message.welcome.window or DEFAULT_WINDOW, DEFAULT_WINDOW)
 
     # --- receiving ---------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
+    async def _receive(self, stopping: asyncio.Event) -> None:
         while (message := await self._line.receive()) is not None:
             kind = message.WhichOneof("body")
             if kind == "ack":
@@ -138,6 +145,8 @@ class Session:
                 self._take_offer(message.model_offer)
             elif kind == "refusal":
                 raise _refusal(message.refusal)
+        if stopping.is_set():
+            return
         raise AggregatorAway("the aggregator ended the stream; records are kept and sent when it is back")
 
     def _take_ack(self, ack: fleet_pb2.Ack) -> None:
@@ -147,7 +156,7 @@ class Session:
         while self._in_flight and self._in_flight[0] <= ack.sequence:
             self._in_flight.popleft()
         self._reader.commit(ack.sequence)
-        self._window = ack.window or self._window
+        self._window = min(ack.window or self._window, DEFAULT_WINDOW)
         self._paused_until = self._clock.monotonic() + ack.pause_ms / 1000
         self._progress_at = max(self._clock.monotonic(), self._paused_until)
         self._acknowledged.set()
@@ -189,6 +198,9 @@ class Session:
                 while self._in_flight:
                     self._acknowledged.clear()
                     await self._acknowledged.wait()
+                await self._send_heartbeat()  # the last word: stopped, and what is left in the spool
+                await self._line.finish()
+                await asyncio.sleep(FAREWELL_S)  # until the other side ends the stream, and with it this
 
     async def _pause(self, stopping: asyncio.Event) -> None:
         """Until an acknowledgement makes room, or it is time to look for new records."""
@@ -207,22 +219,22 @@ class Session:
 
     async def _beat(self) -> None:
         while True:
-            waiting = self._reader.waiting()
-            now_ms = self._clock.wall_ms()
-            report = health.read(self._state.health, now_ms=now_ms)
-            await self._line.send(
-                fleet_pb2.AgentMessage(
-                    heartbeat=fleet_pb2.Heartbeat(
-                        health=report.health,
-                        spool_bytes=waiting.bytes,
-                        spool_records=waiting.records,
-                        model_digest=report.model_digest,
-                        policy_version=report.policy_version,
-                        sent_ms=now_ms,
-                    )
-                )
-            )
+            await self._send_heartbeat()
             await asyncio.sleep(HEARTBEAT_S)
+
+    async def _send_heartbeat(self) -> None:
+        waiting = self._reader.waiting()
+        now_ms = self._clock.wall_ms()
+        report = health.read(self._state.health, now_ms=now_ms)
+        heartbeat = fleet_pb2.Heartbeat(
+            health=report.health,
+            spool_bytes=waiting.bytes,
+            spool_records=waiting.records,
+            model_digest=report.model_digest,
+            policy_version=report.policy_version,
+            sent_ms=now_ms,
+        )
+        await self._line.send(fleet_pb2.AgentMessage(heartbeat=heartbeat))
 
     # --- models ------------------------------------------------------------------------------------------------
 

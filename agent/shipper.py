@@ -24,7 +24,6 @@ import secrets
 import signal
 import socket
 import sys
-from importlib.metadata import version
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import grpc
@@ -44,6 +43,7 @@ from protos import names
 from protos.exits import ExitCode
 from protos.settings import ConfigError
 from protos.v1 import fleet_pb2, fleet_pb2_grpc, models_pb2
+from protos.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -83,6 +83,11 @@ class GrpcLine:
         """The next message, None at the end."""
         message = await self._call.read()
         return None if message is grpc.aio.EOF else message
+
+    async def finish(self) -> None:
+        """Close the writing half: what was sent before is delivered first."""
+        async with self._writing:
+            await self._call.done_writing()
 
 
 class Shipper:
@@ -173,7 +178,7 @@ class Shipper:
         return fleet_pb2.Hello(
             agent_id=self.agent_id,
             epoch=reader.epoch,
-            version=version("anomaflow"),
+            version=VERSION,
             hostname=socket.gethostname(),
             source=self._source or report.health.source,
             feature_digest=names.DIGEST,

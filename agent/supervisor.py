@@ -230,7 +230,9 @@ def make_supervisor(
     environ.pop("GRPC_ENABLE_FORK_SUPPORT", None)
     environ.setdefault("GRPC_VERBOSITY", "ERROR")
     # glibc's arenas cost a daemon with a few threads tens of megabytes and gain it nothing.
-    environ.setdefault("MALLOC_ARENA_MAX", "2")
+    environ.setdefault("MALLOC_ARENA_MAX", "1")
+    environ.setdefault("MALLOC_TRIM_THRESHOLD_", "131072")
+    environ.setdefault("MALLOC_MMAP_THRESHOLD_", "131072")
     own_pid = ["--parent", str(os.getpid())]
     sensor = [sys.executable, "-Im", "agent.sensor", *own_pid, "--pace", pace, "--wait-model", str(wait_model_s)]
     if replay:

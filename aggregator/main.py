@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from aggregator.config import PREFIX, AggregatorConfig, require_loopback
 from aggregator.errors import AggregatorError, Invalid, StateError
 from protos import settings
 from protos.exits import ExitCode
+from protos.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="anomaflow-aggregator", description="Where all agents meet and a person looks."
     )
-    parser.add_argument("--version", action="version", version=version("anomaflow"))
+    parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, function: Any) -> argparse.ArgumentParser:

@@ -150,7 +150,7 @@ def job_log(services: Services, job_id: int, *, lines: int = 200) -> list[str]:
 
 def list_users(services: Services, actor: Principal) -> Page[User]:
     """Accounts, by name. Administrators only."""
-    actor.require(Role.ADMIN)
+    actor.require(Role.ADMIN, write=False)
     return services.store.read(users.find)
 
 
@@ -164,7 +164,7 @@ def list_audit(
     services: Services, actor: Principal, *, limit: int = PAGE, cursor: str | None = None
 ) -> Page[AuditEntry]:
     """Who did what, newest first. Administrators only."""
-    actor.require(Role.ADMIN)
+    actor.require(Role.ADMIN, write=False)
     return services.store.read(lambda db: audit.find(db, limit=limit, cursor=cursor))
 
 
@@ -328,13 +328,13 @@ async def add_token(
     services: Services, actor: Principal, *, name: str, scope: str = "read", days: int = 90
 ) -> tuple[Token, str]:
     """Create an API token for oneself; its text is shown only now. Raises `Invalid`."""
-    actor.require(Role.VIEWER, write=True)
+    actor.require(Role.VIEWER)
     return await services.access.add_token(user=actor.name, name=name, scope=scope, days=days, by=actor.name)
 
 
 async def revoke_token(services: Services, actor: Principal, token_id: int) -> Token:
     """Make a token useless: one's own, or anyone's for an administrator. Raises `NotFound`."""
-    actor.require(Role.VIEWER, write=True)
+    actor.require(Role.VIEWER)
     owner = None if actor.role is Role.ADMIN else actor.name
     return await services.access.revoke_token(token_id, owner=owner, by=actor.name)
 

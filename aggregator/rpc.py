@@ -42,6 +42,9 @@ CHUNK: Final = 256 << 10
 PAUSE_MS: Final = 500
 """Pause asked of agents while too many records wait for a Parquet file."""
 
+OFFER_AGAIN_S: Final = 60.0
+"""An agent that still runs another model after so long is offered the champion again."""
+
 COMMIT_RECORDS: Final = 16
 COMMIT_BYTES: Final = 8 << 20
 """Records, and bytes, that one commit of one stream takes."""
@@ -55,8 +58,22 @@ class Stream:
     outbox: Outbox
     standing: rollout.Standing = field(default_factory=rollout.Standing)
     offered: str = ""
+    offered_s: float = 0.0
     sent_policy: int = 0
     replaced: bool = False
+
+    def presumed(self, champion: str, now_s: float) -> rollout.Standing:
+        """What the agent will run if nothing more is said.
+
+        One that was offered another model than today's champion may be on its way to it, whatever it runs now. And a
+        refusal is believed for a while only: a full disk refuses too, and may be emptied.
+        """
+        standing = self.standing
+        if standing.refused_digest and now_s - self.offered_s >= OFFER_AGAIN_S:
+            standing = replace(standing, refused_digest="")
+        if self.offered and self.offered not in {champion, standing.refused_digest}:
+            standing = replace(standing, model_digest=self.offered)
+        return standing
 
 
 class FleetServicer(fleet_pb2_grpc.FleetServicer):
@@ -237,14 +254,16 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
             if generation == self._generation:  # else it changed while we read; whoever changed it offers again
                 self._target = target
         champion, policy = target
-        offer = rollout.choose(stream.standing, [champion] if champion else [], policy)
+        models = [champion] if champion else []
+        now_s = self._services.clock.monotonic_s()
+        offer = rollout.choose(stream.presumed(champion.digest if champion else "", now_s), models, policy)
         if offer.policy is not None and offer.policy.version > stream.sent_policy:
             stream.sent_policy = offer.policy.version
             stream.outbox.put(fleet_pb2.AggregatorMessage(policy=_policy(offer.policy)))
         if offer.model is None:
             stream.offered = ""
-        elif offer.model.digest != stream.offered:
-            stream.offered = offer.model.digest
+        elif offer.model.digest != stream.offered or now_s - stream.offered_s >= OFFER_AGAIN_S:
+            stream.offered, stream.offered_s = offer.model.digest, now_s
             stream.outbox.put(fleet_pb2.AggregatorMessage(model_offer=_model_offer(offer.model)))
 
 

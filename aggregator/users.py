@@ -41,12 +41,11 @@ class Principal:
         """True when this principal's role covers `role` and, for a write, its scope too."""
         return self.role.covers(role) and (self.scope == "write" or not write)
 
-    def require(self, role: Role, *, write: bool | None = None) -> None:
-        """Raise `Forbidden` unless `may`. What analysts and operators are asked for is a write unless `write` says."""
-        needs_write = (role in {Role.ANALYST, Role.OPERATOR}) if write is None else write
+    def require(self, role: Role, *, write: bool = True) -> None:
+        """Raise `Forbidden` unless `may`. Only a read says `write=False`: a token for reading must change nothing."""
         if not self.role.covers(role):
             raise Forbidden(f"{self.name} is {self.role}; this needs {role} or more")
-        if needs_write and self.scope != "write":
+        if write and self.scope != "write":
             raise Forbidden("this token may only read; create one with scope write")
 
 

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import argon2
 import numpy as np
 
+from aggregator import users
 from aggregator.config import AggregatorConfig
+from aggregator.rows import Role
 from aggregator.screening import Sender
 from aggregator.serving import opened
 from aggregator.store import Store
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 START_MS = 1_790_000_000_000
 PASSWORD = "a long password"
+CHEAP_HASH = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+"""Of `PASSWORD`, at a cost that tests can afford."""
+
 SENDER = Sender("sensor-1", "c0ffee")
 
 
@@ -58,7 +64,7 @@ def batch(
     seed: int = 0,
     **changes: Any,
 ) -> batch_pb2.Batch:
-    """A batch whose row r goes from `sources[r]` to `targets[r]:ports[r]` (each list repeats), one millisecond apart."""
+    """A batch whose row r goes from `sources[r]` to `targets[r]:ports[r]` (lists repeat), one millisecond apart."""
 
     def addresses(texts: Sequence[str]) -> np.ndarray:
         packed = [np.frombuffer(contract.parse_address(texts[row % len(texts)]), dtype="u1") for row in range(rows)]
@@ -126,6 +132,13 @@ async def services(folder: Path, clock: Any = None, **settings: Any) -> AsyncIte
         Store(wanted.database).open().close()
     async with opened(wanted, clock or HandClock()) as built:
         yield built
+
+
+def add_user(services: Services, name: str, role: str) -> None:
+    """An account with `PASSWORD`."""
+    services.store.write_now(
+        lambda db: users.add(db, name=name, role=Role(role), password_hash=CHEAP_HASH, by="test", now_ms=START_MS)
+    )
 
 
 def dump(store: Store, *tables: str) -> dict[str, list[tuple[Any, ...]]]:

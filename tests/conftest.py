@@ -63,3 +63,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for report in skipped:
             reporter.write_line(f"\nskipped, but ANOMAFLOW_NO_SKIPS is set: {report.nodeid}: {report.longrepr}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def aggregator_process() -> ModuleType:
+    """The module `tests/aggregator_process.py`: a real aggregator process and the commands."""
+    return _load("aggregator_process")

@@ -2,7 +2,7 @@
 
 **p-value.** Against n held-out benign scores, p(r) = (1 + #{scores >= r}) / (n + 1), the conformal p-value (Vovk et
 al., 2005; Bates et al., Annals of Statistics 51, 2023). `-log10 p` over log r is drawn as a piecewise-linear function
-through knots at ranks 1, 2, 3, 4, 5, 7, 9, ... of the calibration scores, so it is monotone and fits into a graph of
+through knots at ranks 1, 2, 4, 8, 16, ... of the calibration scores, so it is monotone and fits into a graph of
 plain operations. It is 0 below the smallest calibration score.
 
 **Tail.** Beyond the largest calibration score the data are silent. There the function continues as the exponential
@@ -133,12 +133,9 @@ def certified_rank(rows: int, alpha: float) -> int:
 def _knots(position: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Knots from log scores `[n]`, largest first."""
     count = len(position)
-    ranks, rank = [1], 1.0
-    while rank < count:
-        rank = max(rank * 1.4, rank + 1)
-        ranks.append(min(int(rank), count))
+    ranks = [*(1 << power for power in range(count.bit_length()) if 1 << power < count), count]
     picked: list[tuple[float, float]] = []
-    for chosen in sorted(set(ranks), reverse=True):
+    for chosen in reversed(ranks):
         place = float(position[chosen - 1])
         # Scores that tie share the rank of the last of them: their p is the same, and it is the larger one.
         tied = int(np.searchsorted(-position, -place, side="right"))

@@ -72,9 +72,9 @@ class Collector:
 
     def __init__(self, *, max_rows: int, seed: int) -> None:
         self._max_rows = max_rows
-        self._coefficients = np.random.default_rng(seed).integers(
-            1, 1 << 63, size=len(contract.FEATURES), dtype=np.uint64
-        ) * np.uint64(2) + np.uint64(1)
+        chance = np.random.default_rng(seed).integers(1, 1 << 63, size=len(contract.FEATURES) + 1, dtype=np.uint64)
+        self._coefficients = chance[:-1] * np.uint64(2) + np.uint64(1)
+        self._offset = chance[-1]
         self._held = _Block.empty()
         self._fresh: list[_Block] = []
         self._fresh_rows = 0
@@ -135,7 +135,8 @@ class Collector:
             # Round numbers end in many zero bits; spread them before they meet their coefficient.
             words *= _SPREAD
             words ^= words >> np.uint64(32)
-            key = (words * self._coefficients).sum(axis=1, dtype=np.uint64)
+            # The offset gives the all-zero row a chance like any other's.
+            key = (words * self._coefficients).sum(axis=1, dtype=np.uint64) + self._offset
             key = (key ^ (key >> np.uint64(30))) * _FIRST_MIX
             key = (key ^ (key >> np.uint64(27))) * _SECOND_MIX
         mixed: NDArray[np.uint64] = key ^ (key >> np.uint64(31))

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=options.log_level.upper(), format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     style = getattr(options, "progress", None) or ("bar" if sys.stderr.isatty() else "none")
     progress = Progress(style, out=sys.stdout, terminal=sys.stderr)
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         code: ExitCode = options.run(options, progress)
     except (TrainerError, AgentError) as error:
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = ExitCode.INTERRUPTED
         progress.end()
         print("anomaflow-trainer: stopped before it was done", file=sys.stderr)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return int(code)
 
 

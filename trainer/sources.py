@@ -118,9 +118,12 @@ def _is_source(path: Path) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, lower-case hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of a file, lower-case hexadecimal. Raises `SourceMissing`."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceMissing(f"reading {path}: {error.strerror}; check the path and its rights") from error
 
 
 def read_benign(found: Found, profile: CaptureProfile, sink: Callable[[Rows], None]) -> SourceFile:
@@ -165,8 +168,6 @@ def read_capture(
     from agent.context import Context
     from agent.features import compute
 
-    if not found.path.exists():
-        raise SourceMissing(f"metering {found.path}: no such capture; check the path or the manifest")
     digest = file_digest(found.path)
     context = Context()
     rows, left_out = 0, {}

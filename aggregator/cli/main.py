@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aggregator.cli import agents, alerts, flows, incidents, jobs, labels, models, policies, users
 from aggregator.cli.client import DEFAULT_URL, Client, ClientError
 from protos.exits import ExitCode
+from protos.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     """All nouns and verbs."""
     made = argparse.ArgumentParser(prog="anomaflow", description="Ask and steer an Anomaflow aggregator.")
-    made.add_argument("--version", action="version", version=version("anomaflow"))
+    made.add_argument("--version", action="version", version=VERSION)
     made.add_argument(
         "--url",
         default=environ.get("ANOMAFLOW_URL", DEFAULT_URL),

@@ -7,7 +7,6 @@ Nothing is loaded from another origin: the API's documentation is a page made he
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -32,6 +31,7 @@ from aggregator.web.api import (
 )
 from aggregator.web.guard import Guard
 from protos.exits import ExitCode
+from protos.version import VERSION
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -47,7 +47,7 @@ def build_app(services: Services) -> FastAPI:
     """The application over `services`. Console pages are mounted onto it afterwards."""
     app = FastAPI(
         title="Anomaflow",
-        version=version("anomaflow"),
+        version=VERSION,
         description="Alerts, incidents, flows, agents, models and verdicts. Lists page by cursor: pass `next` back as "
         "`cursor` until it is null. Send a token as `Authorization: Bearer`, or log in for a session cookie.",
         openapi_url="/api/openapi.json",

@@ -83,6 +83,7 @@ async def test_records_arrive_in_order_and_are_committed(
     assert aggregator.kept.received == list(range(1, 36))
     spool.prune()
     assert spool.figures().records == 0
+    assert aggregator.kept.heartbeats[-1].spool_records == 0, "the last word says that everything was sent"
     [hello] = aggregator.kept.hellos
     assert (hello.agent_id, hello.epoch, hello.source) == ("edge-1", spool.epoch, "test0")
     assert hello.feature_digest == names.DIGEST

@@ -34,6 +34,17 @@ FLAGS = (
 )  # fmt: skip
 PASSWORD = "correct horse battery"
 HOSTILE = "<img src=x onerror=\"window.broken='in'\"> {{ 7 * 7 }}"
+PORTS = ("--web-port", "0", "--grpc-port", "0")
+TRAINER = """
+import json, sys, time
+print("reading <b>benign</b> flows", file=sys.stderr, flush=True)
+for tenth in range(1, 4):
+    progress = {"event": "progress", "stage": "fit", "fraction": tenth / 10, "message": f"epoch {tenth} of 10"}
+    print(json.dumps(progress), flush=True)
+    time.sleep(0.2)
+time.sleep(60)
+"""
+"""Stands in for the trainer: says how far it is, and never ends by itself."""
 PHONE = {"width": 390, "height": 844}
 
 pytestmark = [
@@ -51,6 +62,7 @@ class Console:
     rest: httpx.Client
     office: ModuleType
     models: list[str]
+    sessions: dict[str, dict[str, str]]
     agent: Any
 
     def get(self, path: str) -> Any:
@@ -80,13 +92,16 @@ def _aggregator(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str], 
     """Found and run an aggregator; returns its process, its addresses and the administrator's token."""
     command = [sys.executable, "-Im", "aggregator.main"]
     (folder / "password").write_text(PASSWORD)
-    state, ready = folder / "state", folder / "ready.json"
+    state, ready, config, trainer = (folder / name for name in ("state", "ready.json", "aggregator.toml", "trainer.py"))
+    trainer.write_text(TRAINER)
+    wanted = {"trainer_command": [sys.executable, str(trainer)], "baseline_benign": [str(folder)]}
+    config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in wanted.items()))
     subprocess.run(
         [*command, "init", "--state-dir", state, "--password-file", folder / "password"], check=True, timeout=60
     )
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "run", "--state-dir", state, "--ready-file", ready, "--web-port", "0", "--grpc-port", "0"],
+            [*command, "run", "--config", config, "--state-dir", state, "--ready-file", ready, *PORTS],
             stdout=log,
             stderr=log,
             cwd=folder,
@@ -129,7 +144,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -
         office = _office()
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=addresses["web"], headers=headers, timeout=60) as rest:
-            made = Console(addresses["web"], addresses["grpc"], rest, office, [], None)
+            made = Console(addresses["web"], addresses["grpc"], rest, office, [], {}, None)
             _fill(made, folder, onnx_models)
             drops = {"packets_dropped": 31_000, "state": "degraded", "detail": "the kernel drops packets"}
             made.agent = office.Agent(made.grpc, "office-gw", made.models[0])
@@ -187,11 +202,12 @@ def _watched(browser: Browser, console: Console, **options: Any) -> Iterator[Pag
 
 def _enter(page: Page, console: Console, name: str = "admin") -> None:
     """Give the page a session without going through the form."""
-    answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": PASSWORD}, timeout=20)
-    answer.raise_for_status()
-    page.context.add_cookies(
-        [{"name": cookie, "value": value, "url": console.web} for cookie, value in answer.cookies.items()]
-    )
+    if name not in console.sessions:
+        answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": PASSWORD}, timeout=20)
+        answer.raise_for_status()
+        console.sessions[name] = dict(answer.cookies)
+    cookies = console.sessions[name]
+    page.context.add_cookies([{"name": key, "value": value, "url": console.web} for key, value in cookies.items()])
 
 
 @pytest.fixture
@@ -284,6 +300,9 @@ def test_keyboard_triage(page: Page, console: Console) -> None:
     page.locator(f"#row-{second}").get_by_text("false positive").wait_for()
     page.keyboard.press("z")
     _until(page, lambda: console.get(f"/alerts/{second}")["verdict"], None)
+    third = console.raise_alert(src="10.20.7.3", dst="192.0.2.7")
+    page.locator(f"#row-{third}").wait_for()
+    page.locator(f"#row-{first}:focus").wait_for()  # the mark stays on its alert while another arrives above
     page.keyboard.press("k")
     page.locator(f"#row-{second}:focus").wait_for()
     page.keyboard.press("Enter")
@@ -355,6 +374,18 @@ def test_policy(page: Page, console: Console) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_text("score 2.00 and above alerts").wait_for()
     assert console.get("/policies")["items"][0]["version"] == before + 1
+
+
+def test_retrain_and_cancel(page: Page, console: Console) -> None:
+    """A training run shows how far it is and its log while it goes on, and can be cancelled."""
+    page.goto("/models")
+    page.get_by_role("button", name="Retrain").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start").click()
+    page.get_by_text(re.compile(r"\d+ %, fit: epoch \d of 10")).wait_for()
+    page.get_by_role("log").get_by_text("reading <b>benign</b> flows").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled", exact=True).wait_for()
+    assert console.get("/jobs")["items"][0]["state"] == "cancelled"
 
 
 def test_viewer_reads_only(browser: Browser, console: Console) -> None:

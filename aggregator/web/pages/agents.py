@@ -119,7 +119,7 @@ async def build(visit: Visit) -> None:
     async def refresh() -> None:
         found = queries.list_agents(services).items
         policy = queries.current_policy(services)
-        tables.fill(table, [row(agent, policy.model_digest, policy.version) for agent in found])
+        table.fill([row(agent, policy.model_digest, policy.version) for agent in found])
         summary.text = f"{sum(agent.connected for agent in found)} of {len(found)} connected" if found else ""
         table.visible = bool(found)
         nothing.clear()
@@ -135,7 +135,7 @@ async def build(visit: Visit) -> None:
                 if agent.connected and (agent.health.packets_dropped or agent.health.flows_evicted):
                     parts.notice(f"{agent.agent_id}: {missed(agent.health)[1]}", "warn")
         gaps = queries.list_gaps(services).items
-        tables.fill(losses, [gap_row(gap) for gap in gaps])
+        losses.fill([gap_row(gap) for gap in gaps])
         losses.visible = bool(gaps)
         no_losses.visible = not gaps
 
@@ -143,10 +143,10 @@ async def build(visit: Visit) -> None:
         summary = parts.text("span", "", "sub")
     notices = ui.element("div").classes("stack")
     with parts.panel(flush=True):
-        table = tables.table(COLUMNS, label="Agents")
+        table = tables.Table(COLUMNS, label="Agents")
         nothing = ui.element("div")
     with parts.panel("Declared losses", flush=True):
-        losses = tables.table(GAP_COLUMNS, label="Declared losses, newest first")
+        losses = tables.Table(GAP_COLUMNS, label="Declared losses, newest first")
         with ui.element("div") as no_losses:
             parts.empty(
                 "Nothing was lost.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aggregator.web.pages import wording
+from aggregator.web.pages import verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
@@ -44,12 +44,8 @@ def row(alert: Alert, *, judges: bool) -> Row:
             ),
             "verdict": Cell(wording.verdict(alert.verdict), tone=wording.VERDICT_TONES.get(alert.verdict or "", "")),
         },
-        {
-            "judges": judges,
-            "about": f"alert {alert.id}",
-            "judged": alert.verdict or "",
-            "undoable": alert.verdict is not None,
-        },
+        verdicts.deeds(alert.verdict, undoable=alert.verdict is not None) if judges else (),
+        f"Verdict on alert {alert.id}",
     )
 
 

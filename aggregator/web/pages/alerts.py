@@ -1,7 +1,8 @@
 """The list of alerts: live, filtered, and judged without leaving the keyboard.
 
-The focused row is the cursor. New alerts appear above it without moving the focus; `Hold` keeps the list still and
-counts what waits. Filters stand in the address, so that a view can be shared.
+The focused row is the cursor, and the browser moves it: a key always means the row that is marked on the screen, also
+while new alerts arrive above it. `Hold` keeps the list still and counts what waits. Filters stand in the address, so
+that a view can be shared.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aggregator.web.pages.visits import in_thread
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nicegui.events import GenericEventArguments, KeyEventArguments, ValueChangeEventArguments
+    from nicegui.events import KeyEventArguments, ValueChangeEventArguments
 
     from aggregator.rows import Alert
     from aggregator.web.pages.visits import Visit
@@ -38,15 +39,6 @@ KEYS: Final = (
     ("j", "next"), ("k", "previous"), ("f", "false positive"), ("t", "true positive"), ("u", "unsure"),
     ("n", "note"), ("z", "undo"), ("Enter", "open"),
 )  # fmt: skip
-
-
-STAY: Final = """
-requestAnimationFrame(() => {{
-  const row = document.getElementById("row-{id:d}"), has = document.activeElement;
-  if (row && row !== has && (!has || has === document.body || has.tagName === "TR")) row.focus({{preventScroll: true}});
-}})
-"""
-"""Rows are redrawn in place when others arrive above them: the focus then has to follow its alert."""
 
 
 async def build(visit: Visit) -> None:
@@ -77,14 +69,13 @@ class AlertList:
             self.hold = parts.button("Hold", self._hold, icon="pause")
         self._filters()
         with parts.panel(flush=True):
-            self.table = tables.table(
+            self.table = tables.Table(
                 alert_rows.COLUMNS,
                 label="Alerts, newest first",
-                deeds=verdicts.DEEDS if self.visit.judges else "",
                 focusable=True,
+                on_deed=self._deed,
                 on_reach=self._reach,
             )
-            self.table.on("deed", self._deed)
             self.nothing = ui.element("div")
             with ui.element("div").classes("line").style("padding: 10px 16px 14px; justify-content: space-between"):
                 self.more = parts.button(f"Show {STEP} more", self._more)
@@ -153,9 +144,7 @@ class AlertList:
         """Read and show."""
         page = await in_thread(queries.list_alerts, self.visit.services, self.where(), limit=self.limit)
         self.ids = [alert.id for alert in page.items]
-        tables.fill(self.table, [alert_rows.row(alert, judges=self.visit.judges) for alert in page.items])
-        if self.cursor in self.ids:
-            ui.run_javascript(STAY.format(id=self.cursor))
+        self.table.fill([alert_rows.row(alert, judges=self.visit.judges) for alert in page.items])
         self.more.visible = page.next is not None and self.limit < MOST
         self._summarise(page.items, more=page.next is not None)
 
@@ -186,18 +175,8 @@ class AlertList:
         if not self.held:
             await self.refresh()
 
-    def _reach(self, alert_id: int) -> None:
-        self.cursor = alert_id
-
-    def _step(self, by: int) -> None:
-        if not self.ids:
-            return
-        at = self.ids.index(self.cursor) + by if self.cursor in self.ids else 0
-        self._focus(self.ids[min(max(at, 0), len(self.ids) - 1)])
-
-    def _focus(self, alert_id: int) -> None:
-        self.cursor = alert_id
-        ui.run_javascript(f"document.getElementById('row-{alert_id:d}')?.focus()")
+    def _reach(self, key: str) -> None:
+        self.cursor = int(key)
 
     async def _key(self, event: KeyEventArguments) -> None:
         held = event.modifiers
@@ -205,7 +184,7 @@ class AlertList:
             return
         key = event.key.name.lower() if event.key.name else ""
         if key in {"j", "k"}:
-            self._step(1 if key == "j" else -1)
+            self.table.step(1 if key == "j" else -1)
         elif not self.visit.judges or event.action.repeat:
             return
         elif key == "z":
@@ -217,24 +196,17 @@ class AlertList:
                 await self._judge(self.cursor, verdicts.KEYS[key])
 
     async def _judge(self, alert_id: int, verdict: str) -> None:
-        """Give a verdict and go on to the next alert, which may take this one's place when it is filtered out."""
-        at = self.ids.index(alert_id)
-        following = self.ids[at + 1] if at + 1 < len(self.ids) else None
-        if await self.judge.give("alert", alert_id, verdict) and following is not None:
-            self._focus(following)
+        """Give a verdict and go on to the next alert; go first, because the filter may take the row away."""
+        self.table.step(1)
+        if not await self.judge.give("alert", alert_id, verdict):
+            self.table.go_to(alert_id)
 
     def _enter(self, event: KeyEventArguments) -> None:
         if event.action.keydown and event.key.enter and self.cursor in self.ids:
             ui.navigate.to(f"/alerts/{self.cursor}")
 
-    async def _deed(self, event: GenericEventArguments) -> None:
-        alert_id, deed = int(event.args["id"]), str(event.args["deed"])
-        if deed == "note":
-            self.judge.ask("alert", alert_id)
-        elif deed == "undo":
-            await self.judge.undo_alert(alert_id)
-        elif deed in verdicts.KEYS.values():
-            await self.judge.give("alert", alert_id, deed)
+    async def _deed(self, key: str, name: str) -> None:
+        await self.judge.act("alert", int(key), name)
 
 
 def _score(value: str) -> float | None:

@@ -127,11 +127,16 @@ def _mode_button(dark: ui.dark_mode, mode: str | None) -> None:
 
 def _user_menu(visit: Visit) -> None:
     menu_label = f'aria-label="Account of {visit.user.name}"'
-    with ui.button(icon="account_circle", color=None).props(f"flat round dense {menu_label}"), ui.menu():
+    with (
+        ui.button(icon="account_circle", color=None).props(f"flat round dense {menu_label}"),
+        ui.menu().style("width: 200px"),
+    ):
         with ui.element("div").style("padding: 12px 16px 4px"):
             parts.text("div", visit.user.name).style("font-weight: 600")
             parts.text("div", f"Role: {visit.user.role}", "muted")
         with ui.element("form").props("method=post action=/logout").style("padding: 8px 16px 14px"):
-            ui.button("Log out", icon="logout", color=None).props("type=submit outline dense no-wrap padding='4px 12px'")
+            ui.button("Log out", icon="logout", color=None).props(
+                "type=submit outline dense no-wrap padding='4px 12px'"
+            )
         with ui.element("div").style("padding: 0 16px 12px"):
             parts.link("REST interface", "/api/docs")

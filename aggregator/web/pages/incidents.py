@@ -11,8 +11,6 @@ from aggregator.web.pages import alert_rows, moments, parts, tables, verdicts, w
 from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
-    from nicegui.events import GenericEventArguments
-
     from aggregator.rows import Incident, IncidentDetail
     from aggregator.web.pages.visits import Visit
 
@@ -43,12 +41,8 @@ def row(incident: Incident, *, judges: bool) -> Row:
             "score": Cell(f"{incident.max_score:.2f}"),
             "state": _state(incident),
         },
-        {
-            "judges": judges,
-            "about": f"incident {incident.id}",
-            "judged": incident.verdict or "",
-            "undoable": False,
-        },
+        verdicts.deeds(incident.verdict, undoable=False) if judges else (),
+        f"Verdict on incident {incident.id}",
     )
 
 
@@ -71,7 +65,7 @@ async def build(visit: Visit) -> None:
         page = queries.list_incidents(visit.services, limit=SHOWN)
         found = open_first(page.items) if only_open else list(page.items)
         summary.text = f"{len(found)}{'+' if page.next else ''} shown, {len(open_first(page.items))} open"
-        tables.fill(table, [row(incident, judges=visit.judges) for incident in found])
+        table.fill([row(incident, judges=visit.judges) for incident in found])
         table.visible = bool(found)
         nothing.clear()
         if not found:
@@ -81,22 +75,15 @@ async def build(visit: Visit) -> None:
                     "Alerts that share a source, a target or both are grouped here moments after they arrive.",
                 )
 
-    async def deed(event: GenericEventArguments) -> None:
-        incident_id, wanted = int(event.args["id"]), str(event.args["deed"])
-        if wanted == "note":
-            judge.ask("incident", incident_id)
-        elif wanted in verdicts.KEYS.values():
-            await judge.give("incident", incident_id, wanted)
+    async def deed(key: str, name: str) -> None:
+        await judge.act("incident", int(key), name)
 
     with parts.heading("Incidents"):
         summary = parts.text("span", "", "sub")
         parts.text("span", "", "grow")
         parts.link("Show all", "/incidents") if only_open else parts.link("Only open ones", "/incidents?state=open")
     with parts.panel(flush=True):
-        table = tables.table(
-            COLUMNS, label="Incidents, latest activity first", deeds=verdicts.DEEDS if visit.judges else ""
-        )
-        table.on("deed", deed)
+        table = tables.Table(COLUMNS, label="Incidents, latest activity first", on_deed=deed)
         nothing = ui.element("div")
     judge = verdicts.Judge(visit, refresh)
     await refresh()
@@ -118,16 +105,10 @@ async def build_one(visit: Visit) -> None:
         nonlocal found
         found = queries.get_incident(visit.services, asked)
         summary.refresh()
-        tables.fill(table, [alert_rows.row(alert, judges=visit.judges) for alert in found.alerts])
+        table.fill([alert_rows.row(alert, judges=visit.judges) for alert in found.alerts])
 
-    async def deed(event: GenericEventArguments) -> None:
-        alert_id, wanted = int(event.args["id"]), str(event.args["deed"])
-        if wanted == "note":
-            judge.ask("alert", alert_id)
-        elif wanted == "undo":
-            await judge.undo_alert(alert_id)
-        elif wanted in verdicts.KEYS.values():
-            await judge.give("alert", alert_id, wanted)
+    async def deed(key: str, name: str) -> None:
+        await judge.act("alert", int(key), name)
 
     @ui.refreshable
     def summary() -> None:
@@ -136,10 +117,7 @@ async def build_one(visit: Visit) -> None:
     judge = verdicts.Judge(visit, refresh)
     summary()
     with parts.panel("Its alerts, strongest first", flush=True):
-        table = tables.table(
-            alert_rows.without("incident"), label="Alerts", deeds=verdicts.DEEDS if visit.judges else ""
-        )
-        table.on("deed", deed)
+        table = tables.Table(alert_rows.without("incident"), label="Alerts", on_deed=deed)
     await refresh()
     visit.follow("incident", "alert", refresh=refresh)
 

@@ -74,7 +74,7 @@ def _quality(report: dict[str, Any]) -> None:
             parts.empty("It came without a report.", "anomaflow-trainer fit writes one; publish it with the model.")
             return
         columns = (
-            Column("metric", "Measured on held-out rows", "whole"),
+            Column("metric", "Measured on held-out rows", "whole bare"),
             Column("model", "This model", "number"),
             Column("plain", "std-count", "number"),
         )
@@ -86,7 +86,7 @@ def _quality(report: dict[str, Any]) -> None:
             for name, label in METRICS
             if name in own
         ]
-        tables.fill(tables.table(columns, label="Quality"), rows)
+        tables.Table(columns, label="Quality").fill(rows)
 
 
 def _figure(name: str, values: dict[str, Any]) -> str:
@@ -184,4 +184,4 @@ def _promise(model: Model) -> None:
             )
             for index, entry in enumerate(sorted(thresholds, key=lambda entry: -entry["alpha"]))
         ]
-        tables.fill(tables.table(columns, label="Promises"), shown)
+        tables.Table(columns, label="Promises").fill(shown)

@@ -10,11 +10,9 @@ from aggregator import queries
 from aggregator.errors import NotFound
 from aggregator.rows import ModelState, Role
 from aggregator.web.pages import parts, policy, reigns, retraining, tables, wording
-from aggregator.web.pages.tables import Cell, Column, Row
+from aggregator.web.pages.tables import Cell, Column, Deed, Row
 
 if TYPE_CHECKING:
-    from nicegui.events import GenericEventArguments
-
     from aggregator.rows import Model
     from aggregator.web.pages.visits import Visit
 
@@ -29,13 +27,6 @@ COLUMNS: Final = (
     Column("alerts", "Alerts raised", "number"),
     Column("admitted", "Admitted", "narrow"),
 )
-
-DEEDS: Final = """
-<span v-if="props.row.operates && props.row.promotable" class="deeds">
-  <button type="button" class="deed" :aria-label="'Promote ' + props.row.about"
-    @click="$parent.$emit('deed', {id: props.row.id})">Promote</button>
-</span>
-"""
 
 PROMOTABLE: Final = frozenset({ModelState.ADMITTED, ModelState.CANDIDATE, ModelState.RETIRED})
 
@@ -92,7 +83,10 @@ def row(model: Model, report: dict[str, Any], *, operates: bool) -> Row:
             "alerts": Cell(wording.count(model.alerts)),
             "admitted": Cell(ms=model.admitted_ms, sub=f"by {model.admitted_by}"),
         },
-        {"operates": operates, "promotable": model.state in PROMOTABLE, "about": f"{model.name} {model.version}"},
+        (Deed("promote", "Promote", f"Promote {model.name} {model.version}"),)
+        if operates and model.state in PROMOTABLE
+        else (),
+        f"{model.name} {model.version}",
     )
 
 
@@ -103,13 +97,13 @@ async def build(visit: Visit) -> None:
 
     async def refresh() -> None:
         found = queries.list_models(services).items
-        tables.fill(table, [row(model, read_report(visit, model), operates=operates) for model in found])
+        table.fill([row(model, read_report(visit, model), operates=operates) for model in found])
         table.visible, nothing.visible = bool(found), not found
         back.visible = operates and any(model.state is ModelState.RETIRED for model in found)
         rule.refresh()
 
-    def promote(event: GenericEventArguments) -> None:
-        reigns.ask_promote(visit, queries.get_model(services, str(event.args["id"])), refresh)
+    async def deed(digest: str, _: str) -> None:
+        reigns.ask_promote(visit, queries.get_model(services, digest), refresh)
 
     @ui.refreshable
     def rule() -> None:
@@ -119,8 +113,7 @@ async def build(visit: Visit) -> None:
         parts.text("span", "", "grow")
         back = parts.button("Roll back", lambda: reigns.ask_rollback(visit, refresh), icon="undo")
     with parts.panel("Registry", flush=True):
-        table = tables.table(COLUMNS, label="Models, newest version first", deeds=DEEDS if operates else "")
-        table.on("deed", promote)
+        table = tables.Table(COLUMNS, label="Models, newest version first", on_deed=deed)
         with ui.element("div") as nothing:
             parts.empty(
                 "No model yet.",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NEWEST: Final = 8
 OPEN: Final = 6
+COSTLY_S: Final = 1.5
+"""This page counts flows in files: it is read again at most this often."""
 
 
 def health(state: Overview) -> tuple[parts.Tone, str]:
@@ -76,10 +78,10 @@ async def build(visit: Visit) -> None:
 
     def fill() -> None:
         newest = queries.list_alerts(services, limit=NEWEST).items
-        tables.fill(alerts, [alert_rows.row(alert, judges=False) for alert in newest])
+        alerts.fill([alert_rows.row(alert, judges=False) for alert in newest])
         alerts.visible, no_alerts.visible = bool(newest), not newest
         found = incidents.open_first(queries.list_incidents(services, limit=100).items)[:OPEN]
-        tables.fill(open_ones, [incidents.row(incident, judges=False) for incident in found])
+        open_ones.fill([incidents.row(incident, judges=False) for incident in found])
         open_ones.visible, no_incidents.visible = bool(found), not found
 
     @ui.refreshable
@@ -104,7 +106,7 @@ async def build(visit: Visit) -> None:
             with parts.panel("Open incidents", flush=True) as head:
                 with head:
                     parts.link("All incidents", "/incidents")
-                open_ones = tables.table(
+                open_ones = tables.Table(
                     [column for column in incidents.COLUMNS if column.name not in {"state", "span"}],
                     label="Open incidents",
                 )
@@ -116,11 +118,11 @@ async def build(visit: Visit) -> None:
     with parts.panel("Newest alerts", flush=True) as head:
         with head:
             parts.link("All alerts", "/alerts")
-        alerts = tables.table(alert_rows.COLUMNS, label="Newest alerts")
+        alerts = tables.Table(alert_rows.COLUMNS, label="Newest alerts")
         with ui.element("div") as no_alerts:
             parts.empty("No alerts yet.", "They appear here seconds after a flow scores above the threshold.")
     fill()
-    visit.follow(refresh=refresh)
+    visit.follow(refresh=refresh, together_s=COSTLY_S)
 
 
 def _figures(state: Overview) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def choices(visit: Visit, policy: Policy) -> dict[float, str]:
-    """The rates the champion is calibrated for, each with the score it needs."""
+    """The rates the champion is calibrated for, each with the score it needs; none without a champion."""
     try:
         thresholds = queries.get_model(visit.services, policy.model_digest).manifest.get("thresholds") or ()
     except NotFound:
@@ -26,7 +26,7 @@ def choices(visit: Visit, policy: Policy) -> dict[float, str]:
         float(entry["alpha"]): f"{wording.percent(entry['alpha'])} (score from {entry['score']:.2f})"
         for entry in sorted(thresholds, key=lambda entry: -entry["alpha"])
     }
-    if policy.promised_fpr is not None:
+    if offered and policy.promised_fpr is not None:
         current = f"{wording.percent(policy.promised_fpr)} (score from {policy.threshold:.2f})"
         offered.setdefault(policy.promised_fpr, current)
     return offered

@@ -1,18 +1,20 @@
-"""Tables that are rows on a desk and cards on a phone, over Quasar's table with one row template for all of them.
+"""Tables that are rows on a desk and cards on a phone. rows.js draws them; what stands in them is decided here.
 
-A cell is a `Cell`; the template shows its fields as text (Vue escapes them), so that nothing an agent or a user wrote
-can become markup. What a row offers to do is a template of the caller, which sends `deed` events.
+A cell is a `Cell`, whose fields the browser shows as text: nothing an agent or a user wrote can become markup. What a
+row offers to do are its `Deed`s; a click on one is an event with the row's key and the deed's name.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from nicegui import ui
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from nicegui.events import GenericEventArguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,62 +41,70 @@ class Column:
     kind: str = ""
 
 
-CELLS = """
-<td v-for="col in props.cols.filter((c) => c.name !== 'deeds')" :key="col.name" :class="col.classes"
-    :data-label="col.label">
-  <template v-for="cell in [props.row[col.name] || {}]">
-    <afl-time v-if="cell.ms !== null && cell.ms !== undefined" :ms="cell.ms" short></afl-time>
-    <span v-else-if="cell.tone !== null && cell.tone !== undefined" class="chip"
-      :data-tone="cell.tone">{{ cell.text }}</span>
-    <a v-else-if="cell.href" :href="cell.href" class="main" :class="{mono: cell.mono}">{{ cell.text }}</a>
-    <span v-else class="main" :class="{mono: cell.mono}">{{ cell.text }}</span>
-    <small v-if="cell.sub">{{ cell.sub }}</small>
-  </template>
-</td>
-"""
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A button of a row. `pressed` is None where there is no state to show."""
 
-ROW = """
-<tr :id="'row-' + props.row.id" :tabindex="FOCUS" @focusin="$parent.$emit('reach', props.row.id)">
-CELLS DEEDS
-</tr>
-"""
-
-
-def table(
-    columns: Sequence[Column],
-    *,
-    label: str,
-    deeds: str = "",
-    focusable: bool = False,
-    on_reach: Callable[[int], object] | None = None,
-) -> ui.table:
-    """An empty table; give it rows with `fill`. `deeds` is the template of a last cell, `label` names the table."""
-    shown = [*columns, Column("deeds", "", "narrow")] if deeds else list(columns)
-    headers = [
-        {"name": c.name, "label": c.label, "field": c.name, "align": "left", "classes": c.kind, "headerClasses": c.kind}
-        for c in shown
-    ]
-    made = ui.table(columns=headers, rows=[], row_key="id").props("flat hide-bottom").style("width: 100%")
-    made.props["table-aria-label"] = label
-    cell = f'<td class="narrow whole">{deeds}</td>' if deeds else ""
-    row = ROW.replace("FOCUS", "0" if focusable else "undefined").replace("CELLS", CELLS).replace("DEEDS", cell)
-    made.add_slot("body", row)
-    if on_reach is not None:
-        made.on("reach", lambda event: on_reach(int(event.args)))
-    return made
+    name: str
+    label: str
+    title: str
+    tone: str = ""
+    pressed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its key, a cell for each column by name, and further values for the caller's template."""
+    """A row: its key, a cell for each column by name, and what can be done (`about` names it to screen readers)."""
 
     key: int | str
     cells: dict[str, Cell]
-    extra: dict[str, str | int | bool | None] = field(default_factory=dict)
+    deeds: tuple[Deed, ...] = ()
+    about: str = ""
 
 
-def fill(made: ui.table, rows: Iterable[Row]) -> None:
-    """Show `rows` instead of what the table showed."""
-    made.rows = [
-        {**row.extra, **{name: asdict(cell) for name, cell in row.cells.items()}, "id": row.key} for row in rows
-    ]
+class Table(ui.element, component="rows.js"):
+    """An empty table, until `fill`. `label` names it; `focusable` rows take the keyboard's focus."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        label: str,
+        focusable: bool = False,
+        on_deed: Callable[[str, str], Awaitable[None]] | None = None,
+        on_reach: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._props["columns"] = [asdict(column) for column in columns]
+        self._props["rows"] = []
+        self._props["label"] = label
+        self._props["focusable"] = focusable
+        if on_deed is not None:
+            self.on("deed", lambda event: on_deed(*_asked(event)))
+        if on_reach is not None:
+            self.on("reach", lambda event: on_reach(str(event.args)))
+
+    def fill(self, rows: Iterable[Row]) -> None:
+        """Show `rows` instead of what the table showed."""
+        self._props["rows"] = [
+            {
+                "id": row.key,
+                "about": row.about,
+                "cells": {name: asdict(cell) for name, cell in row.cells.items()},
+                "deeds": [asdict(deed) for deed in row.deeds],
+            }
+            for row in rows
+        ]
+        self.update()
+
+    def step(self, by: int) -> None:
+        """Move the browser's focus by some rows; `on_reach` hears where it went."""
+        self.run_method("step", by)
+
+    def go_to(self, key: int | str) -> None:
+        """Move the browser's focus to a row."""
+        self.run_method("to", key)
+
+
+def _asked(event: GenericEventArguments) -> tuple[str, str]:
+    return str(event.args["id"]), str(event.args["deed"])

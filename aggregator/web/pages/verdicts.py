@@ -12,6 +12,7 @@ from nicegui import ui
 
 from aggregator import queries
 from aggregator.web.pages import moments, parts, wording
+from aggregator.web.pages.tables import Deed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -23,24 +24,21 @@ KEYS: Final = {"f": "benign", "t": "malicious", "u": "unsure"}
 
 LONGEST_NOTE: Final = 2000
 
-DEEDS: Final = """
-<span v-if="props.row.judges" class="deeds" role="group" :aria-label="'Verdict on ' + props.row.about">
-  <button type="button" class="deed" data-tone="good" :aria-pressed="String(props.row.judged === 'benign')"
-    title="False positive: the flow is fine (f)" aria-label="False positive"
-    @click="$parent.$emit('deed', {id: props.row.id, deed: 'benign'})">FP</button>
-  <button type="button" class="deed" data-tone="bad" :aria-pressed="String(props.row.judged === 'malicious')"
-    title="True positive: the flow is an attack (t)" aria-label="True positive"
-    @click="$parent.$emit('deed', {id: props.row.id, deed: 'malicious'})">TP</button>
-  <button type="button" class="deed" data-tone="warn" :aria-pressed="String(props.row.judged === 'unsure')"
-    title="Unsure (u)" aria-label="Unsure"
-    @click="$parent.$emit('deed', {id: props.row.id, deed: 'unsure'})">?</button>
-  <button type="button" class="deed" title="Verdict with a note (n)" aria-label="Verdict with a note"
-    @click="$parent.$emit('deed', {id: props.row.id, deed: 'note'})">Note</button>
-  <button type="button" class="deed" v-if="props.row.undoable" title="Take the verdict back" aria-label="Undo verdict"
-    @click="$parent.$emit('deed', {id: props.row.id, deed: 'undo'})">Undo</button>
-</span>
-"""
-"""The verdict buttons of a table's row. A row needs `judges`, `about`, `judged` and `undoable` beside its cells."""
+LABELS: Final = {
+    "benign": ("FP", "False positive: the flow is fine (f)"),
+    "malicious": ("TP", "True positive: the flow is an attack (t)"),
+    "unsure": ("?", "Unsure (u)"),
+}
+
+
+def deeds(current: str | None, *, undoable: bool) -> tuple[Deed, ...]:
+    """The verdict buttons of a table's row, given the verdict it has."""
+    given = tuple(
+        Deed(verdict, label, title, tone=wording.VERDICT_TONES[verdict], pressed=verdict == current)
+        for verdict, (label, title) in LABELS.items()
+    )
+    undo = (Deed("undo", "Undo", "Take the verdict back"),) if undoable else ()
+    return (*given, Deed("note", "Note", "Verdict with a note (n)"), *undo)
 
 
 def effective(labels: Sequence[Label]) -> Label | None:
@@ -89,6 +87,15 @@ class Judge:
         """Take back what this page gave last."""
         if self._last is not None:
             await self.undo(self._last)
+
+    async def act(self, target: str, target_id: int, deed: str) -> None:
+        """What a row's button asks for."""
+        if deed == "note":
+            self.ask(target, target_id)
+        elif deed == "undo":
+            await self.undo_alert(target_id)
+        else:
+            await self.give(target, target_id, deed)
 
     async def undo_alert(self, alert_id: int) -> None:
         """Take back the verdict an alert has now, unless it was given on a whole incident."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TOGETHER_S: Final = 0.25
-"""Events this close together cause one refresh."""
+"""Events this close together cause one refresh, unless a page says otherwise."""
 
 AT_LEAST_EVERY_S: Final = 20.0
 """A page reads again after this long without an event: ages, connections and counts change by themselves."""
@@ -90,14 +90,17 @@ class Visit:
         here = url.path + (f"?{url.query}" if url.query else "")
         ui.navigate.to(f"/login?next={quote(here)}")
 
-    def follow(self, *topics: str, refresh: Callable[[], Awaitable[None]]) -> None:
-        """Call `refresh` whenever something of `topics` happened, until the page is left."""
+    def follow(self, *topics: str, refresh: Callable[[], Awaitable[None]], together_s: float = TOGETHER_S) -> None:
+        """Call `refresh` whenever something of `topics` happened, until the page is left.
+
+        `together_s`: events this close together cause one refresh; longer for pages that are costly to read.
+        """
 
         async def watch() -> None:
             async with self.services.events.subscribe(*topics) as news:
                 while True:
                     if await news.get(AT_LEAST_EVERY_S) is not None:
-                        await self.services.clock.sleep(TOGETHER_S)
+                        await self.services.clock.sleep(together_s)
                         for _ in range(BACKLOG):
                             if await news.get(0.001) is None:
                                 break

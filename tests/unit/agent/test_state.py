@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,13 @@ def test_prepare_says_what_to_do(tmp_path: Path) -> None:
         StateDir(tmp_path / "file" / "state").prepare()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_prepare_without_rights(tmp_path: Path) -> None:
-    """Missing rights have an exit code of their own."""
-    (tmp_path / "closed").mkdir(mode=0o500)
+def test_prepare_without_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing rights have an exit code of their own. The kernel's refusal is injected: root may write everywhere."""
+
+    def refuse(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
     with pytest.raises(StateError) as caught:
         StateDir(tmp_path / "closed" / "state").prepare()
     assert caught.value.exit_code is ExitCode.PERMISSION

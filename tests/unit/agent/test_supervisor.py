@@ -35,7 +35,7 @@ class CountingClock(SystemClock):
         self.looks -= 1
         if self.looks <= 0 and self.supervisor is not None:
             self.supervisor.stop()
-        return super().wait(min(seconds, 0.05))
+        return super().wait(min(seconds, 0.03))
 
 
 def child(code: str, tmp_path: Path, name: str = "child") -> Child:
@@ -81,8 +81,13 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [ExitCode.CONFIG, ExitCode.SOURCE, ExitCode.PERMISSION, ExitCode.STATE])
 def test_what_a_person_must_settle_ends_everything(tmp_path: Path, code: ExitCode) -> None:
     """A wrong setting does not loop: the exit code of the process is the exit code of the whole."""
-    assert run(tmp_path, f"raise SystemExit({int(code)})", SLEEP, looks=1000) == code
-    assert run(tmp_path, SLEEP, f"raise SystemExit({int(code)})", looks=1000) == code
+    pair = [f"raise SystemExit({int(code)})", SLEEP]
+    assert run(tmp_path, *pair, looks=1000) == code
+
+
+def test_the_shippers_word_counts_too(tmp_path: Path) -> None:
+    """A shipper that cannot work for a reason a person must settle ends everything as well."""
+    assert run(tmp_path, SLEEP, f"raise SystemExit({int(ExitCode.CONFIG)})", looks=1000) == ExitCode.CONFIG
 
 
 def test_a_replay_ends_when_it_is_sent(tmp_path: Path) -> None:

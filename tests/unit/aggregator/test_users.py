@@ -60,12 +60,10 @@ def test_a_role_covers_those_below_it(role, needed):
 def test_a_reading_token_of_an_admin_only_reads():
     """The scope bounds the role."""
     reader = Principal("ada", Role.ADMIN, "read", "token")
-    reader.require(Role.ADMIN)  # reading the list of users
-    for role in (Role.ANALYST, Role.OPERATOR):
+    reader.require(Role.ADMIN, write=False)
+    for role in Role:
         with pytest.raises(Forbidden, match="only read"):
             reader.require(role)
-    with pytest.raises(Forbidden, match="only read"):
-        reader.require(Role.ADMIN, write=True)
 
 
 def test_no_secret_is_kept_in_clear(db):

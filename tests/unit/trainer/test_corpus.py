@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_the_sample_depends_neither_on_order_nor_on_repeats(
     shuffled = values[:]
     order.shuffle(shuffled)
     edges = sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
-    parts = [_rows(shuffled[low:high]) for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [_rows(shuffled[low:high]) for low, high in itertools.pairwise(edges)]
     again = _collected(*parts, max_rows=10, seed=seed)
     assert set(_values(again)) == set(_values(once))
     assert len(again) == min(len(distinct), 10)

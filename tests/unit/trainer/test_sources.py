@@ -139,5 +139,5 @@ def test_a_capture_alone_cannot_be_labelled(write_pcap: Callable[..., Path], tmp
     with pytest.raises(SourceMissing, match="no verdicts"):
         _read(write_pcap("a.pcap", 3), sources.read_labelled)
     (tmp_path / "m.csv").write_text("file,label\nnone.pcap,attack\n")
-    with pytest.raises(SourceMissing, match="no such capture"):
+    with pytest.raises(SourceMissing, match="none.pcap"):
         _read(tmp_path / "m.csv", sources.read_labelled)

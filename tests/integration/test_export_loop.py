@@ -1,0 +1,115 @@
+"""The loop from verdict to model: what was labelled a false positive stops alerting, and attacks do not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protos.exits import ExitCode
+from trainer import model
+from trainer.main import main
+
+pytestmark = pytest.mark.training
+
+ALPHA = 5e-3
+LABELLED = 30
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> Any:
+    """The trainer tests' synthetic rows."""
+    name = "anomaflow_tests_synthetic"
+    if name not in sys.modules:
+        path = Path(__file__).parents[1] / "unit" / "trainer" / "synthetic.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory, synthetic: Any) -> Path:
+    """A champion that never saw the backup, and a lake with a day's verdicts on it."""
+    folder = tmp_path_factory.mktemp("loop")
+    synthetic.write_lake(folder / "benign" / "a.parquet", synthetic.benign(2000, 1))
+    assert main(_fit(folder, "champion", epochs=25)) == ExitCode.OK
+    rows = np.concatenate([synthetic.backup(LABELLED, 5), synthetic.scan(40, 6)])
+    synthetic.write_lake(
+        folder / "verdicts" / "b.parquet",
+        rows,
+        verdict=["benign"] * LABELLED + ["malicious"] * 40,
+        decision=1,
+        dst_port=[synthetic.BACKUP_PORT] * LABELLED + [22] * 40,
+        start_ms=1_700_001_000_000,
+    )
+    return folder
+
+
+def _fit(folder: Path, name: str, *more: str, epochs: int) -> list[str]:
+    out = str(folder / f"{name}.onnx")
+    return ["fit", "--benign", str(folder / "benign"), *more, "--out", out, "--epochs", str(epochs)]
+
+
+def _alerts(path: Path, rows: np.ndarray) -> float:
+    opened = model.load(path)
+    return float(np.mean(opened.score(rows) >= opened.manifest.threshold_for(ALPHA).score))
+
+
+def test_a_labelled_kind_stops_alerting_and_attacks_do_not(
+    office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The held-out rest of the kind is quiet under the challenger, which passes the gate; every scan still alerts."""
+    unseen_backup, unseen_scan, benign = synthetic.backup(300, 50), synthetic.scan(300, 60), synthetic.benign(3000, 70)
+    champion = office / "champion.onnx"
+    assert _alerts(champion, unseen_backup) > 0.95
+    assert _alerts(champion, unseen_scan) > 0.95
+
+    more = ["--labelled", str(office / "verdicts"), "--champion", str(champion), "--progress", "json"]
+    code = main(_fit(office, "challenger", *more, epochs=25))
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == ExitCode.OK, result
+    challenger = office / "challenger.onnx"
+    assert _alerts(challenger, unseen_backup) < 0.1
+    assert _alerts(challenger, unseen_scan) > 0.95
+    assert _alerts(challenger, benign) < 2 * ALPHA
+
+    checks = {check["name"]: check["passed"] for check in result["gate"]["checks"]}
+    assert result["gate"]["passed"] is True
+    assert result["gate"]["champion"] == model.load(champion).digest
+    assert checks["false_positives_fixed"] is True
+    assert checks["held_back_false_positives"] is True
+    assert checks["recall"] is True
+    labelled = json.loads(Path(result["report"]).read_text())["labelled"]
+    assert labelled["false_positives"] == LABELLED
+    assert labelled["false_positives_still_alerting"] == 0
+    assert labelled["malicious_alerting"] == 40
+
+
+def test_a_challenger_that_learned_nothing_fails_the_gate_and_is_still_written(
+    office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Verdicts that contradict each other in kind: calling the scans harmless costs recall, and the gate says so."""
+    rows = np.concatenate([synthetic.scan(60, 80), synthetic.scan(60, 90)])
+    synthetic.write_lake(
+        office / "wrong" / "c.parquet",
+        rows,
+        verdict=["benign"] * 60 + ["malicious"] * 60,
+        decision=1,
+        dst_port=22,
+        start_ms=1_700_001_000_000,
+    )
+    more = ["--labelled", str(office / "wrong"), "--champion", str(office / "champion.onnx"), "--progress", "json"]
+    assert main(_fit(office, "poisoned", *more, epochs=8)) == ExitCode.GATE
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    failed = [check["name"] for check in result["gate"]["checks"] if check["passed"] is False]
+    assert "recall" in failed
+    assert (office / "poisoned.onnx").exists()
+    assert "failed" in (office / "poisoned.report.html").read_text()
