@@ -318,6 +318,8 @@ def main() -> int:
     except KeyboardInterrupt:
         say("\n  stopping ...")
     finally:
+        for number in (signal.SIGTERM, signal.SIGINT):  # a second one must not leave processes behind
+            signal.signal(number, signal.SIG_IGN)
         house.close()
     return 0
 

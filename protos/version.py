@@ -1,4 +1,4 @@
-"""The version of this distribution, for whoever must say it without reading package metadata (which costs megabytes)."""
+"""The version of this distribution, said without reading package metadata, which costs a daemon megabytes."""
 
 from __future__ import annotations
 

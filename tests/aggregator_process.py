@@ -61,7 +61,7 @@ class Hall:
         self.addresses = json.loads(ready.read_text())
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill -9."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:

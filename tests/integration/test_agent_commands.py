@@ -160,7 +160,7 @@ def test_bench_measures(capture: Path, model: Path, capsys: pytest.CaptureFixtur
         (["features", "{capture}", "--idle-timeout-ms", "soon"], ExitCode.CONFIG, "idle_timeout_ms"),
     ],
 )
-def test_bad_input_ends_with_a_remedy_and_its_code(  # noqa: PLR0917
+def test_bad_input_ends_with_a_remedy_and_its_code(
     words: list[str],
     code: ExitCode,
     said: str,

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0917 - fixtures are arguments
+
 """The shipper against a real gRPC server: any outage, nothing lost, nothing twice; models and policies that arrive."""
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ async def ended(hall, job, *, within_s=20):
 
 async def hanging(trainer):
     async with asyncio.timeout(20):
-        while not (trainer.folder / "hanging").exists():  # noqa: ASYNC110
+        while not (trainer.folder / "hanging").exists():
             await asyncio.sleep(0.02)
 
 
@@ -188,7 +188,7 @@ async def test_cancelling_ends_the_whole_process_group(hall, trainer):
     done = await hall.jobs.cancel(job.id, by="bob")
     assert done.state is JobState.CANCELLED
     async with asyncio.timeout(5):
-        while alive(child):  # noqa: ASYNC110
+        while alive(child):
             await asyncio.sleep(0.02)
     with pytest.raises(Conflict, match="over already"):
         await hall.jobs.cancel(job.id, by="bob")

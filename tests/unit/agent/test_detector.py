@@ -30,7 +30,7 @@ R, K, I = Decision.RAISE, Decision.KEEP, Decision.IGNORE  # noqa: E741
         ([0.0], 0, 0, 9, [0.5], [R], 0),
     ],
 )
-def test_cases(scores, threshold, keep, cap, uniforms, codes, capped) -> None:  # noqa: PLR0917
+def test_cases(scores, threshold, keep, cap, uniforms, codes, capped) -> None:
     """Threshold, sample and cap, case by case."""
     decided = decide(np.array(scores, np.float32), Rule(threshold, keep), cap, np.array(uniforms, np.float64))
     assert decided.codes.tolist() == codes
