@@ -1,8 +1,9 @@
 """Alerts into incidents as they arrive: the effects around the pure rules of incidents.py.
 
-An alert is stored without an incident and joins one moments later; after a crash, those left without are taken up at
-the next start. One round: read the new alerts and their neighbourhood, decide (on a read connection, so that ingest is
-not held up), write the new memberships, then refresh the figures of the incidents that changed.
+An alert is stored without an incident and joins one moments later. One round: read the new alerts and their
+neighbourhood, decide (on a read connection, so that ingest is not held up), write the new memberships, then refresh the
+figures of the incidents that changed. After a crash, alerts left without an incident and incidents left with stale
+figures are taken up at the next start.
 
 The neighbourhood is exact: an alert changes only the episodes of its own source and target, so the alerts whose group
 may change are those from a new alert's source or to its target, and judging them takes the alerts of *their* sources
@@ -90,6 +91,7 @@ class Grouper:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            began_s = self._clock.monotonic_s()
             try:
                 while await self.round():
                     pass
@@ -97,18 +99,19 @@ class Grouper:
                 log.exception("grouping_failed")
                 self._wanted.set()
                 await self._clock.sleep(5.0)
-            await self._clock.sleep(PAUSE_S)
+            # In a storm of alerts a round takes longer; twice its time goes to everything else.
+            await self._clock.sleep(max(PAUSE_S, 2 * (self._clock.monotonic_s() - began_s)))
 
     async def round(self) -> int:
         """Group the alerts that have no incident yet; returns how many there were."""
         fresh, moves = await asyncio.to_thread(self._store.read, plan)
-        if not fresh:
-            return 0
         now_ms = self._clock.now_ms()
-        touched = await self._store.write(lambda db: apply(db, moves, now_ms=now_ms))
-        figures = await asyncio.to_thread(self._store.read, lambda db: [figures_of(db, one) for one in touched])
-        await self._store.write(lambda db: refresh(db, figures, now_ms=now_ms))
-        self._events.publish("incident", ids=sorted(touched))
+        if fresh:
+            await self._store.write(lambda db: apply(db, moves, now_ms=now_ms))
+        figures = await asyncio.to_thread(self._store.read, stale_figures)
+        if figures:
+            await self._store.write(lambda db: refresh(db, figures, now_ms=now_ms))
+            self._events.publish("incident", ids=[one.incident_id for one in figures])
         return fresh
 
 
@@ -128,8 +131,8 @@ def plan(db: sqlite3.Connection) -> tuple[int, list[Move]]:
     return len(fresh), _moves(changed)
 
 
-def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> set[int]:
-    """Carry out `moves`; returns the incidents whose figures changed."""
+def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> None:
+    """Carry out `moves`. Incidents that gained or lost alerts count them anew and have stale figures otherwise."""
     touched: set[int] = set()
     for move in moves:
         incident_id = move.incident_id
@@ -160,7 +163,19 @@ def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> set[int]
             else:
                 touched.add(donor["id"])
         touched.add(incident_id)
-    return touched
+    db.executemany(
+        "UPDATE incidents SET figures_stale = 1, alerts = (SELECT count(*) FROM alerts WHERE incident_id = incidents.id) "
+        "WHERE id = ?",
+        [(incident_id,) for incident_id in touched],
+    )
+
+
+def stale_figures(db: sqlite3.Connection) -> list[Figures]:
+    """The figures of every incident that needs new ones."""
+    stale = db.execute(
+        "SELECT id FROM incidents WHERE figures_stale = 1 AND merged_into IS NULL ORDER BY id"
+    ).fetchall()
+    return [figures_of(db, row["id"]) for row in stale]
 
 
 def figures_of(db: sqlite3.Connection, incident_id: int) -> Figures:
@@ -223,7 +238,7 @@ def refresh(db: sqlite3.Connection, figures: list[Figures], *, now_ms: int) -> N
     for one in figures:
         assignments = ", ".join(f"{name} = :{name}" for name in one.values)
         db.execute(
-            f"UPDATE incidents SET {assignments}, updated_ms = :now_ms WHERE id = :id",  # noqa: S608 - our own names
+            f"UPDATE incidents SET {assignments}, updated_ms = :now_ms, figures_stale = 0 WHERE id = :id",  # noqa: S608 - our own names
             {**one.values, "now_ms": now_ms, "id": one.incident_id},
         )
         labels.summarise(db, one.incident_id)
@@ -241,15 +256,14 @@ def _may_change(found: Group, sources: set[str], targets: set[str]) -> bool:
 def _moves(groups: list[Group]) -> list[Move]:
     moves: list[Move] = []
     for found in groups:
-        joining = tuple(point.id for point in found.members)
         held = {point.incident_id: point.rule for point in found.members if point.incident_id is not None}
         # An incident of the same rule shares the anchor: its members do. One of rule `pair` is absorbed whole.
         whole = sorted(one for one, rule in held.items() if rule in {found.rule, "pair"})
         kin = sorted(one for one, rule in held.items() if rule == found.rule)
         keep = next(iter(kin or whole), None)
         absorbed = tuple(one for one in whole if one != keep)
-        complete = all(point.incident_id == keep for point in found.members)
-        if complete and keep is not None and held[keep] == found.rule:
+        joining = tuple(point.id for point in found.members if point.incident_id is None or point.incident_id != keep)
+        if keep is not None and not joining and held[keep] == found.rule:
             continue  # nothing joins and nothing changes
         moves.append(Move(keep, found.rule, found.anchor, joining, absorbed))
     return moves

@@ -94,9 +94,10 @@ def group(points: Iterable[Point]) -> tuple[Group, ...]:
         if any(point.rule == "target" for point in episode) or len({point.src_ip for point in episode}) >= MANY_SOURCES
         for point in episode
     }
+    flooded -= scanning
     by_source = [point for point in ordered if point.id in scanning]
-    by_target = [point for point in ordered if point.id in flooded - scanning]
-    by_pair = [point for point in ordered if point.id not in flooded | scanning]
+    by_target = [point for point in ordered if point.id in flooded]
+    by_pair = [point for point in ordered if point.id not in scanning and point.id not in flooded]
     groups = [
         *(Group("source", members[0].src_ip, members) for members in _episodes(by_source, attrgetter("src_ip"))),
         *(Group("target", members[0].dst_ip, members) for members in _target_episodes(ordered, by_target)),

@@ -37,12 +37,13 @@ def add(db: sqlite3.Connection, *, target: str, target_id: int, verdict: str, no
     members = _members(db, target, target_id)
     if not members:
         raise NotFound(f"there is no {target} {target_id}")
-    created = db.execute(
+    inserted = db.execute(
         'INSERT INTO labels (target, target_id, verdict, note, "by", at_ms) VALUES (?, ?, ?, ?, ?, ?)',
         (target, target_id, verdict, note, by, at_ms),
-    ).lastrowid
+    )
+    created = int(inserted.lastrowid or 0)
     db.executemany("INSERT INTO label_alerts VALUES (?, ?)", [(alert_id, created) for alert_id in members])
-    _settle(db, members)
+    _settle(db, created)
     audit.record(
         db,
         at_ms=at_ms,
@@ -51,7 +52,7 @@ def add(db: sqlite3.Connection, *, target: str, target_id: int, verdict: str, no
         about=f"{target} {target_id}",
         detail={"label": created, "verdict": verdict, "alerts": len(members)},
     )
-    return get(db, int(created or 0))
+    return get(db, created)
 
 
 def undo(db: sqlite3.Connection, label_id: int, *, note: str, by: str, at_ms: int) -> Label:
@@ -65,17 +66,14 @@ def undo(db: sqlite3.Connection, label_id: int, *, note: str, by: str, at_ms: in
         'INSERT INTO labels (target, target_id, note, "by", at_ms, undoes) VALUES (?, ?, ?, ?, ?, ?)',
         (label.target, label.target_id, _require_note(note), by, at_ms, label_id),
     ).lastrowid
-    members = [
-        row["alert_id"] for row in db.execute("SELECT alert_id FROM label_alerts WHERE label_id = ?", (label_id,))
-    ]
-    _settle(db, members)
+    _settle(db, label_id)
     audit.record(
         db,
         at_ms=at_ms,
         actor=by,
         action="label.undo",
         about=f"{label.target} {label.target_id}",
-        detail={"label": label_id, "alerts": len(members)},
+        detail={"label": label_id, "alerts": label.alerts},
     )
     return get(db, int(created or 0))
 
@@ -141,26 +139,24 @@ def _members(db: sqlite3.Connection, target: str, target_id: int) -> list[int]:
     return [row["id"] for row in db.execute(f"SELECT id FROM alerts WHERE {column} = ?", (target_id,))]  # noqa: S608
 
 
-def _settle(db: sqlite3.Connection, alert_ids: list[int]) -> None:
-    """Work out what each alert is called now, and mark its row in the lake as stale."""
-    for alert_id in alert_ids:
-        row = db.execute(
-            'SELECT id, verdict, "by", at_ms FROM labels JOIN label_alerts ON label_id = id WHERE alert_id = ? '
-            "AND id NOT IN (SELECT undoes FROM labels WHERE undoes IS NOT NULL) ORDER BY id DESC LIMIT 1",
-            (alert_id,),
-        ).fetchone()
-        values = (None, None, None, None) if row is None else (row["verdict"], row["by"], row["at_ms"], row["id"])
-        db.execute(
-            "UPDATE alerts SET verdict = ?, verdict_by = ?, verdict_ms = ?, label_id = ?, lake_stale = 1 WHERE id = ?",
-            (*values, alert_id),
-        )
-    incidents = set()
-    for alert_id in alert_ids:
-        found = db.execute("SELECT incident_id FROM alerts WHERE id = ?", (alert_id,)).fetchone()
-        if found["incident_id"] is not None:
-            incidents.add(found["incident_id"])
-    for incident_id in incidents:
-        summarise(db, incident_id)
+def _settle(db: sqlite3.Connection, label_id: int) -> None:
+    """Work out what each alert of a label is called now, and mark its row in the lake as stale."""
+    mine = "SELECT alert_id FROM label_alerts WHERE label_id = ?"
+    db.execute(
+        f"""
+        UPDATE alerts SET lake_stale = 1, (verdict, verdict_by, verdict_ms, label_id) = (
+            SELECT given.verdict, given."by", given.at_ms, given.id
+            FROM label_alerts JOIN labels AS given ON given.id = label_alerts.label_id
+            WHERE label_alerts.alert_id = alerts.id
+              AND NOT EXISTS (SELECT 1 FROM labels AS later WHERE later.undoes = given.id)
+            ORDER BY given.id DESC LIMIT 1
+        ) WHERE id IN ({mine})
+        """,  # noqa: S608 - fixed texts
+        (label_id,),
+    )
+    touched = f"SELECT DISTINCT incident_id FROM alerts WHERE id IN ({mine}) AND incident_id IS NOT NULL"  # noqa: S608
+    for row in db.execute(touched, (label_id,)).fetchall():
+        summarise(db, row["incident_id"])
 
 
 def _require_note(note: str) -> str:

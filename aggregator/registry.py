@@ -46,6 +46,8 @@ MOVES: Final[dict[tuple[ModelState, str], ModelState]] = {
 """What may become of a model. What is not in the table is a `Conflict`."""
 
 LONGEST_REASON: Final = 500
+INCOMING: Final = ".incoming-"
+"""How folders of uploads begin; an upload that was cut off leaves one."""
 
 
 def move(state: ModelState, deed: str) -> ModelState:
@@ -68,6 +70,12 @@ class Registry:
         self._clock = clock
         self._events = events
         self._folder = config.models_dir
+
+    def open(self) -> Registry:
+        """Drop what an interrupted upload left behind."""
+        for leftover in self._folder.glob(f"{INCOMING}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        return self
 
     # --- reading -----------------------------------------------------------------------------------------------
 
@@ -115,7 +123,7 @@ class Registry:
     async def admit(self, path: Path, *, report: Path | None, by: str, announced: str | None = None) -> Model:
         """Check the file and keep a copy. A model that is here already is returned as it is. Raises `ModelRefused`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._folder))
+        incoming = Path(tempfile.mkdtemp(prefix=INCOMING, dir=self._folder))
         try:
             copy = incoming / "model.onnx"
             digest = await asyncio.to_thread(admission.take, path, copy, cap_mib=self._config.max_model_mib)

@@ -104,9 +104,11 @@ def findings(db: sqlite_utils.Database) -> None:
             hosts TEXT NOT NULL DEFAULT '[]', agents TEXT NOT NULL DEFAULT '[]',
             first_seen_ms INTEGER NOT NULL DEFAULT 0, last_seen_ms INTEGER NOT NULL DEFAULT 0,
             updated_ms INTEGER NOT NULL, alerts INTEGER NOT NULL DEFAULT 0, max_score REAL NOT NULL DEFAULT 0,
-            reasons TEXT NOT NULL DEFAULT '[]', verdict TEXT
+            reasons TEXT NOT NULL DEFAULT '[]', verdict TEXT,
+            figures_stale INTEGER NOT NULL DEFAULT 0
         ) STRICT
         """,
+        "CREATE INDEX incidents_stale ON incidents (id) WHERE figures_stale = 1",
         "CREATE INDEX incidents_by_activity ON incidents (last_seen_ms, id) WHERE merged_into IS NULL",
         """
         CREATE TABLE alerts (

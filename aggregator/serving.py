@@ -59,7 +59,7 @@ async def opened(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Servic
             await store.write(lambda db: policies.ensure_first(db, config, now_ms=now_ms))
             await store.write(lambda db: db.execute("UPDATE agents SET connected = 0"))
             events = Events()
-            registry = Registry(store, config, clock, events)
+            registry = Registry(store, config, clock, events).open()
             lake = Lake(
                 config.state_dir,
                 store,

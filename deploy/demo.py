@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from house import BIN, House, HouseError, free_port, tail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOME: Final = ROOT / ".demo"
@@ -34,6 +34,8 @@ NETWORK: Final = "7"
 PROMISED_FPR: Final = 0.005
 EXPECTED: Final = "backup"
 """The benign kind that the first model has never seen and the operator calls a false positive."""
+ENOUGH: Final = 6
+"""Alerts of that kind after which the demo gives its verdicts by itself."""
 
 
 def say(text: str = "") -> None:
@@ -85,8 +87,11 @@ def truth(capture: Path) -> Callable[[dict[str, Any]], tuple[str, bool]]:
 
 
 def fit_first(house: House, baseline: Path) -> dict[str, Any]:
-    """Train on quiet traffic, publish, promote. The model's row."""
+    """Train on quiet traffic, judge it on attacks it never sees again, publish, promote. The model's row."""
     model = house.home / "first.onnx"
+    attacks = generate(house.home / "attacks.pcap", "attacks", minutes=4, seed=9)
+    judged = house.home / "attacks.csv"
+    judged.write_text(f"file,label,attack,attack_rule\n{attacks},attack,generated,\n", encoding="utf-8")
     style = "bar" if sys.stderr.isatty() else "none"
     command = [
         str(BIN / "anomaflow-trainer"),
@@ -97,6 +102,8 @@ def fit_first(house: House, baseline: Path) -> dict[str, Any]:
         str(model),
         "--progress",
         style,
+        "--labelled",
+        str(judged),
     ]
     result = subprocess.run([*command, "--name", "office"], check=False, stdout=subprocess.DEVNULL)
     if result.returncode:
@@ -222,37 +229,38 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
     )
     steps.run("training a first model on it", lambda: fit_first(house, base))
     say(f"\n  Console   {house.url}\n  User      admin\n  Password  {password}\n  API       {house.url}/api/docs\n")
-    say("  Stop with Ctrl-C. Everything lives in .demo and is made anew next time.\n")
-    number, taught = 0, False
+    say("  The first alerts come after about a minute. Stop with Ctrl-C; .demo is made anew next time.\n")
+    number, latest, taught, running = 0, 0, False, ""
+    seen: list[dict[str, Any]] = []
     while True:
         number += 1
         if options.iface:
             agent = house.agent("edge-1", "--iface", options.iface)
             look = None
-            say(
-                f"  metering {options.iface}: what the model finds strange alerts; teach it, then Models > Retrain"
-            )
+            say(f"  metering {options.iface}: what the model finds strange alerts; teach it, then Models > Retrain")
         else:
             day = options.pcap or generate(
-                house.home / f"day-{number}.pcap", "mixed", minutes=6, seed=100 + number, backup=True, now=True
+                house.home / f"day-{number}.pcap", "mixed", minutes=4, seed=100 + number, backup=True, now=True
             )
             agent = house.agent("edge-1", "--replay", str(day), "--pace", "real")
             look = None if options.pcap else truth(day)
             what = "your capture" if options.pcap else "an office with attacks in it"
             say(f"  round {number}: {what}, at its own pace")
-        shown = -1
         while agent.poll() is None:
             time.sleep(2)
-            overview = house.get("/alerts", limit=1)["items"]
-            latest = overview[0]["id"] if overview else 0
-            if latest != shown:
-                shown = latest
-                incidents = house.get("/incidents", limit=3)["items"]
-                for row in incidents[:1]:
-                    now = f"{datetime.now(UTC):%H:%M:%S}"
-                    say(f"    {now}  {latest} alerts so far; newest incident: {row['title']}")
+            fresh = list(newer(house, latest))
+            if fresh:
+                latest = max(latest, *(alert["id"] for alert in fresh))
+                seen += fresh
+                row = house.get("/incidents", limit=1)["items"]
+                now = f"{datetime.now(UTC):%H:%M:%S}"
+                say(f"    {now}  {len(seen)} alerts so far" + (f"; newest incident: {row[0]['title']}" if row else ""))
+            digest = running_model(house, "edge-1")
+            if digest and digest != running:
+                running = digest
+                say(f"    the agent scores with model {digest[:12]} now")
             if look and not taught:
-                taught = teach(house, look)
+                taught = teach(house, seen, look)
         if agent.returncode:
             raise HouseError(f"the agent ended with {agent.returncode}:\n{tail(house.home / 'edge-1.log')}")
         if options.pcap:
@@ -261,11 +269,19 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
                 time.sleep(3600)
 
 
-def teach(house: House, look: Callable[[dict[str, Any]], tuple[str, bool]]) -> bool:
+def newer(house: House, latest: int) -> Iterator[dict[str, Any]]:
+    """Alerts that came after the one with id `latest`, newest first."""
+    for alert in house.every("/alerts"):
+        if alert["id"] <= latest:
+            return
+        yield alert
+
+
+def teach(house: House, seen: list[dict[str, Any]], look: Callable[[dict[str, Any]], tuple[str, bool]]) -> bool:
     """Once the backup has raised a few alerts: verdicts, retraining, a new model on the agent. Whether it was done."""
-    said = [(alert, *look(alert)) for alert in house.every("/alerts", verdict="none")]
+    said = [(alert, *look(alert)) for alert in seen]
     false = [alert for alert, kind, _ in said if kind == EXPECTED]
-    if len(false) < 12:
+    if len(false) < ENOUGH:
         return False
     attacks = [alert for alert, _, malicious in said if malicious][:100]
     say(f"    the nightly backup raised {len(false)} alerts: marking them as false positives, and retraining")
@@ -273,11 +289,13 @@ def teach(house: House, look: Callable[[dict[str, Any]], tuple[str, bool]]) -> b
     label(house, attacks, "malicious", "seen in the generator's labels")
     try:
         job = retrain(house)
-        digest = str(job["model_digest"])
-        house.wait("the agent to swap", lambda: running_model(house, "edge-1") == digest, seconds=60)
-        say(f"    the agent scores with model {digest[:12]} now, taught by those verdicts (see Models in the console)")
     except HouseError as error:
         say(f"    {error}")
+        return True
+    if job["promoted"]:
+        say(f"    the gate let model {str(job['model_digest'])[:12]} pass; it is on its way to the agent")
+    else:
+        say("    the new model did not pass its gate, so the old one stays; Models in the console says why")
     return True
 
 

@@ -50,7 +50,16 @@ class Hall:
         """`run`, until it listens."""
         ready = self.folder / "ready.json"
         ready.unlink(missing_ok=True)
-        argv = [sys.executable, "-Im", "aggregator.main", "run", "--config", str(self.config), "--ready-file", str(ready)]
+        argv = [
+            sys.executable,
+            "-Im",
+            "aggregator.main",
+            "run",
+            "--config",
+            str(self.config),
+            "--ready-file",
+            str(ready),
+        ]
         with (self.folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
         until = time.monotonic() + 60

@@ -33,9 +33,7 @@ TOUCH_MS: Final = 60_000
 """A session's or token's last use is noted at most this often."""
 
 UNKNOWN: Final = "wrong name or password"
-NOBODY: Final = (
-    "$argon2id$v=19$m=65536,t=3,p=4$VuNnJGPO0P2cTNGDd1Ouvw$DhaxwdqsIYxq6fd/YN1NwIQ/CIT1KJ1rM+hrrcYQ2Kk"
-)
+NOBODY: Final = "$argon2id$v=19$m=65536,t=3,p=4$VuNnJGPO0P2cTNGDd1Ouvw$DhaxwdqsIYxq6fd/YN1NwIQ/CIT1KJ1rM+hrrcYQ2Kk"
 """A hash at the present cost that is verified when there is no such name, so that both answers take as long."""
 
 

@@ -25,6 +25,7 @@ from aggregator.web.api import (
     labels,
     models,
     monitoring,
+    overview,
     policies,
     session,
     users,
@@ -55,7 +56,7 @@ def build_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (alerts, incidents, labels, agents, flows, models, policies, jobs, users, session):
+    for module in (overview, alerts, incidents, labels, agents, flows, models, policies, jobs, users, session):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(monitoring.router)
     app.include_router(documentation.router)

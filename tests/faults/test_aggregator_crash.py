@@ -75,7 +75,9 @@ def all_flows(web):
 def test_killed_at_random_moments_every_acknowledged_row_is_there_once(tmp_path, aggregator_process, parts):
     """Alerts in the database, flows in the files, cursor, and a clean check; whatever the moment of the kill."""
     chance = random.Random(20260131)
-    hall = aggregator_process.Hall(tmp_path, stage_seconds=0.05, stage_rows=200, merge_minutes=0.002, quarantine_hours=0.0)
+    hall = aggregator_process.Hall(
+        tmp_path, stage_seconds=0.05, stage_rows=200, merge_minutes=0.002, quarantine_hours=0.0
+    )
     hall.found()
     spool = Spool(parts)
     for _ in range(ROUNDS):

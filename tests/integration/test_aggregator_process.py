@@ -173,7 +173,9 @@ def test_every_read_answers_in_both_ways(hall):
 def test_a_verdict_is_given_and_taken_back(hall):
     """From the command line, as from the console."""
     (alert,) = lines(hall.client("alerts", "list", "--json", "--host", "192.0.2.1"))
-    (label,) = lines(hall.client("labels", "add", "alert", str(alert["id"]), "benign", "--note", "backup host", "--json"))
+    (label,) = lines(
+        hall.client("labels", "add", "alert", str(alert["id"]), "benign", "--note", "backup host", "--json")
+    )
     assert (label["verdict"], label["by"], label["note"]) == ("benign", "admin", "backup host")
     assert lines(hall.client("alerts", "list", "--json", "--verdict", "benign"))[0]["id"] == alert["id"]
     assert "undone" in hall.client("labels", "undo", str(label["id"])).stdout
@@ -187,7 +189,9 @@ def test_models_go_round_from_the_command_line(hall, tmp_path, onnx_models):
         digest = onnx_models.write_model(tmp_path / f"{name}.onnx", name=name, bias=float(place))
         (tmp_path / f"{name}.json").write_text(json.dumps({"model_digest": digest, "gate": {"passed": place == 0}}))
         added = lines(
-            hall.client("models", "add", str(tmp_path / f"{name}.onnx"), "--report", str(tmp_path / f"{name}.json"), "--json")
+            hall.client(
+                "models", "add", str(tmp_path / f"{name}.onnx"), "--report", str(tmp_path / f"{name}.json"), "--json"
+            )
         )
         assert added[0]["digest"] == digest
     two = digest[:10]

@@ -8,7 +8,7 @@ import hashlib
 import grpc
 import pytest
 
-from aggregator import ingest, rpc
+from aggregator import agents, ingest, policies, rpc
 from aggregator.errors import BindRefused, StateError
 from aggregator.upkeep import Upkeep
 from protos.v1 import batch_pb2, fleet_pb2, fleet_pb2_grpc, models_pb2
@@ -135,14 +135,8 @@ async def test_who_runs_the_champion_is_offered_nothing(hall, stub, parts, tmp_p
     champion = await crown(hall, tmp_path, onnx_models, "first")
     agent = Agent(stub)
     await agent.open(parts.hello(model_digest=champion.digest, policy_version=2))
-    from aggregator import policies
-
-    hall.store.write_now(
-        lambda db: policies.change(
-            db, promised_fpr=None, threshold=7.5, keep_fraction=None, max_alerts_per_minute=None, by="ada", reason="",
-            now_ms=1,
-        )  # fmt: skip
-    )
+    change = {"promised_fpr": None, "threshold": 7.5, "keep_fraction": None, "max_alerts_per_minute": None}
+    hall.store.write_now(lambda db: policies.change(db, **change, by="ada", reason="", now_ms=1))
     hall.events.publish("policy")
     message = await agent.next()
     assert message.WhichOneof("body") == "policy"
@@ -247,10 +241,13 @@ async def test_heartbeats_and_gaps_show_on_the_agent(hall, stub, parts):
     await agent.send(heartbeat=fleet_pb2.Heartbeat(health=health, spool_bytes=4096, policy_version=1))
     await agent.send(record=parts.record(5, batch_pb2.Gap(first_sequence=1, last_sequence=5, flows=50, reason="full")))
     await agent.acknowledged(5)
-    from aggregator import agents
-
     shown = hall.store.read(lambda db: agents.get(db, "sensor-1"))
-    assert (shown.health.state, shown.spool_bytes, shown.lost_flows, shown.source) == ("interface-lost", 4096, 50, "veth0")
+    assert (shown.health.state, shown.spool_bytes, shown.lost_flows, shown.source) == (
+        "interface-lost",
+        4096,
+        50,
+        "veth0",
+    )
 
 
 async def test_a_disk_that_takes_nothing_acknowledges_nothing(hall, stub, parts, monkeypatch):

@@ -12,6 +12,7 @@ from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from aggregator import queries
+from aggregator.registry import INCOMING
 from aggregator.rows import Model, Role, as_json
 from aggregator.web.api.asking import Asker, Served, list_of, shape
 
@@ -48,7 +49,8 @@ async def add_model(services: Served, asker: Asker, model: UploadFile, report: U
     Operators and up. A file that is in the registry already is answered with its row.
     """
     asker.require(Role.OPERATOR)
-    with tempfile.TemporaryDirectory(prefix="upload-", dir=services.config.state_dir) as folder:
+    services.config.models_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=INCOMING, dir=services.config.models_dir) as folder:
         path, summary = Path(folder) / "model.onnx", Path(folder) / "report.json"
         await asyncio.to_thread(_save, model.file, path)
         if report is not None:

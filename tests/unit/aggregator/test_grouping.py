@@ -155,6 +155,17 @@ def test_alerts_left_over_by_a_crash_are_grouped_at_the_next_round(bench):
     assert asyncio.run(again.round()) == 0
 
 
+def test_figures_left_stale_by_a_crash_are_refreshed_at_the_next_round(bench):
+    """Between joining and describing there is a moment; a crash in it leaves an incident without a title."""
+    bench.arrive(("10.0.0.1", "10.0.0.9", 1, 0))
+    _, moves = bench.store.read(grouping.plan)
+    bench.store.write_now(lambda db: grouping.apply(db, moves, now_ms=1))
+    (bare,) = bench.incidents()
+    assert (bare.title, bare.alerts) == ("", 1)
+    bench.settle()
+    assert bench.incidents()[0].kind == "single flow"
+
+
 async def test_a_round_is_announced(bench):
     """Pages that watch incidents learn of them."""
     bench.arrive(("10.0.0.1", "10.0.0.9", 1, 0))

@@ -40,7 +40,7 @@ def test_what_an_agent_wrote_cannot_steer_a_terminal(text):
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("received_ms", 1_790_000_000_000, "2026-09-21 13:33:20Z"),
+        ("received_ms", 1_790_000_000_000, "2026-09-21 14:13:20Z"),
         ("received_ms", 0, "-"),
         ("received_ms", 10**18, str(10**18)),
         ("model_digest", "a" * 64, "a" * 12),
