@@ -8,16 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator import paging
-from aggregator.rows import AuditEntry, Page
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from aggregator.rows import Page
+
 FIRST: Final = "0" * 64
 """What the first entry's hash covers in place of a predecessor."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what. Each entry's hash covers the one before."""
+
+    id: int
+    at_ms: int
+    actor: str
+    action: str
+    object: str
+    detail: dict[str, Any]
+    hash: str
 
 
 def record(

@@ -164,8 +164,8 @@ def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> None:
                 touched.add(donor["id"])
         touched.add(incident_id)
     db.executemany(
-        "UPDATE incidents SET figures_stale = 1, alerts = (SELECT count(*) FROM alerts WHERE incident_id = incidents.id) "
-        "WHERE id = ?",
+        "UPDATE incidents SET figures_stale = 1, "
+        "alerts = (SELECT count(*) FROM alerts WHERE incident_id = incidents.id) WHERE id = ?",
         [(incident_id,) for incident_id in touched],
     )
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aggregator.alerts import AlertFilter
+    from aggregator.audit import AuditEntry
     from aggregator.flows import FlowFilter
     from aggregator.rows import (
         Agent,
         Alert,
         AlertDetail,
-        AuditEntry,
         Flow,
         FlowCount,
         Gap,

@@ -343,19 +343,6 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """Who did what. Each entry's hash covers the one before."""
-
-    id: int
-    at_ms: int
-    actor: str
-    action: str
-    object: str
-    detail: dict[str, Any]
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class MinuteCount:
     """Alerts received in one minute."""
 

@@ -61,7 +61,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     skipped = reporter.stats.get("skipped", []) if reporter else []
     if os.environ.get("ANOMAFLOW_NO_SKIPS") and skipped:
         for report in skipped:
-            reporter.write_line(f"\nskipped, but ANOMAFLOW_NO_SKIPS is set: {report.nodeid}: {report.longrepr}", red=True)
+            reporter.write_line(
+                f"\nskipped, but ANOMAFLOW_NO_SKIPS is set: {report.nodeid}: {report.longrepr}", red=True
+            )
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

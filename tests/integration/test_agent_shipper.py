@@ -1,4 +1,3 @@
-
 """The shipper against a real gRPC server: any outage, nothing lost, nothing twice; models and policies that arrive."""
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from aggregator import queries
-from aggregator.rows import AuditEntry, Role, Token, User, as_json
+from aggregator.audit import AuditEntry
+from aggregator.rows import Role, Token, User, as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/users", tags=["users"])

@@ -25,7 +25,9 @@ def test_precedence(tmp_path):
     """Defaults < file < environment < flags."""
     file = tmp_path / "a.toml"
     file.write_text('port = 1\nname = "file"\nrate = 1\nhosts = ["a", "b"]\n')
-    found = load(Sample, path=file, environ={"P_PORT": "2", "P_DEEP": "yes"}, prefix="P_", flags={"port": 3, "name": None})
+    found = load(
+        Sample, path=file, environ={"P_PORT": "2", "P_DEEP": "yes"}, prefix="P_", flags={"port": 3, "name": None}
+    )
     assert (found.port, found.name, found.rate, found.deep, found.hosts) == (3, "file", 1.0, True, ("a", "b"))
 
 

@@ -352,6 +352,14 @@ async def test_every_answer_carries_the_headers_that_browsers_heed(web, admin):
         assert answer.headers["x-frame-options"] == "DENY"
 
 
+async def test_the_overview_tells_what_the_first_page_shows(web, alerts, tokens):
+    """Counts, the policy, and sixty minutes of alerts, quiet ones included."""
+    told = (await web.get("/api/v1/overview", headers=tokens["viewer", "read"])).json()
+    assert (told["alerts"], told["incidents"], told["alerts_without_verdict"], told["flows_staged"]) == (3, 2, 3, 6)
+    assert (told["champion"], told["job"], told["policy"]["version"]) == (None, None, 1)
+    assert [len(told["alerts_per_minute"]), told["alerts_per_minute"][-1]["alerts"]] == [60, 3]
+
+
 async def test_metrics_are_prometheus_text_without_names(web, alerts):
     """Every line has help and type; no address and no agent's name is in it."""
     answer = await web.get("/metrics")
