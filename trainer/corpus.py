@@ -23,7 +23,7 @@ import numpy as np
 
 from protos import contract
 from trainer.errors import SourceMissing
-from trainer.sources import Rows, SourceFile, Verdict, find, read_benign, read_labelled
+from trainer.sources import Rows, SourceFile, Verdict, find, find_suspects, read_benign, read_labelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -230,9 +230,10 @@ def collect(
     benign_files, labelled_files = find(benign), find(labelled)
     total = len(benign_files) + len(labelled_files)
     read, read_with_verdict = [], []
+    suspects = find_suspects(benign_files)
     for number, found in enumerate(benign_files):
         progress(number / total, f"reading {found.name}")
-        read.append(read_benign(found, profile, collector.add))
+        read.append(read_benign(found, profile, collector.add, suspects))
     for number, found in enumerate(labelled_files, start=len(benign_files)):
         progress(number / total, f"reading labelled rows of {found.name}")
         read_with_verdict.extend(read_labelled(found, profile, collector.add))

@@ -5,8 +5,8 @@ Promises:
 - A capture is metered by the agent's own meter and features, with one `Context` a capture, so training rows are what an
   agent would have computed.
 - A Parquet file is read only if it says that it follows this installation's feature contract.
-- Nothing becomes "benign" without a reason: an unlabelled row counts as benign only if it raised no alert. What was
-  left out is counted.
+- Nothing becomes "benign" without a reason: an unlabelled row counts as benign only if it raised no alert and none of
+  its hosts was raising them (suspects.py). What was left out is counted.
 - Every file read is named with its SHA-256, its rows and what was left out of it.
 
 A row's origin is what the split keeps together: the capture it came from (by digest), or the agent that saw it.
@@ -25,6 +25,7 @@ import numpy as np
 from protos import contract
 from trainer import truth
 from trainer.errors import ForeignRows, SourceMissing
+from trainer.suspects import Suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +41,8 @@ CAPTURE_SUFFIXES: Final = (".pcap", ".pcapng", ".cap")
 LAKE_SUFFIX: Final = ".parquet"
 TRUTH_SUFFIX: Final = ".csv"
 DIGEST_KEY: Final = b"anomaflow.feature_digest"
-_IDENTITY: Final = ("agent_id", "protocol", "dst_port", "last_seen_ms", "decision", "weight")
+_IDENTITY: Final = ("agent_id", "src_ip", "dst_ip", "protocol", "dst_port", "last_seen_ms", "decision", "weight")
+_ALERT_COLUMNS: Final = ("src_ip", "dst_ip", "last_seen_ms", "decision")
 _BATCH_ROWS: Final = 16_384
 _RAISE: Final = 1
 
@@ -126,13 +128,44 @@ def file_digest(path: Path) -> str:
         raise SourceMissing(f"reading {path}: {error.strerror}; check the path and its rights") from error
 
 
-def read_benign(found: Found, profile: CaptureProfile, sink: Callable[[Rows], None]) -> SourceFile:
+def find_suspects(files: Sequence[Found]) -> Suspects:
+    """Hosts that raised alerts nobody called benign, over all lake files. Raises `ForeignRows`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    alerts = []
+    for found in files:
+        if found.path.suffix != LAKE_SUFFIX:
+            continue
+        try:
+            file = pq.ParquetFile(found.path)
+            names = set(file.schema_arrow.names)
+            if not names.issuperset(_ALERT_COLUMNS):
+                continue  # read_benign says what is missing
+            table = file.read(columns=[*_ALERT_COLUMNS, *({"verdict"} & names)])
+        except (pa.ArrowException, OSError) as error:
+            raise ForeignRows(f"reading {found.path}: not a Parquet file that can be read ({error})") from error
+        text = np.array(table["verdict"].to_pylist() if "verdict" in names else [None] * len(table), dtype=object)
+        rows = np.flatnonzero((table["decision"].to_numpy() == _RAISE) & (text != "benign"))
+        alerts.append(
+            (
+                np.array(table["src_ip"].to_pylist(), dtype=object)[rows].astype(str),
+                np.array(table["dst_ip"].to_pylist(), dtype=object)[rows].astype(str),
+                table["last_seen_ms"].to_numpy()[rows],
+            )
+        )
+    return Suspects(alerts)
+
+
+def read_benign(
+    found: Found, profile: CaptureProfile, sink: Callable[[Rows], None], suspects: Suspects | None = None
+) -> SourceFile:
     """Hand the rows of one file that may be taken for benign to `sink`.
 
     Raises `DataError`, or the agent's `SourceError` for a capture that cannot be read.
     """
     if found.path.suffix == LAKE_SUFFIX:
-        return _read_lake(found, sink, labelled_only=False)
+        return _read_lake(found, sink, labelled_only=False, suspects=suspects)
     return read_capture(found, profile, sink)
 
 
@@ -197,7 +230,9 @@ def kind_of(protocol: NDArray, dst_port: NDArray) -> NDArray[np.int64]:
     return protocol.astype(np.int64) << 16 | dst_port.astype(np.int64)
 
 
-def _read_lake(found: Found, sink: Callable[[Rows], None], *, labelled_only: bool) -> SourceFile:
+def _read_lake(
+    found: Found, sink: Callable[[Rows], None], *, labelled_only: bool, suspects: Suspects | None = None
+) -> SourceFile:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -207,10 +242,12 @@ def _read_lake(found: Found, sink: Callable[[Rows], None], *, labelled_only: boo
         digest = (file.schema_arrow.metadata or {}).get(DIGEST_KEY, b"").decode("ascii", "replace")
         _require_ours(found.path, names, digest)
         columns = [*_IDENTITY, *contract.FEATURES, *({"verdict"} & names)]
-        rows, left_out = 0, {"unlabelled alerts": 0, "unsure": 0, "malicious": 0, "unlabelled": 0}
+        rows, left_out = 0, {"unlabelled alerts": 0, "unsure": 0, "malicious": 0, "unlabelled": 0, "near alerts": 0}
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
             table = {name: batch.column(name) for name in batch.schema.names}
             chosen, verdict = _choose(table, left_out, labelled_only=labelled_only)
+            if suspects is not None:
+                chosen, verdict = _spare(table, chosen, verdict, suspects, left_out)
             rows += len(chosen)
             _hand_over(table, chosen, verdict, sink)
     except (pa.ArrowException, OSError) as error:
@@ -249,6 +286,23 @@ def _choose(
     verdict = np.select([benign, malicious], [Verdict.BENIGN, Verdict.MALICIOUS], Verdict.NONE).astype(np.int8)
     chosen = np.flatnonzero(used)
     return chosen, verdict[chosen]
+
+
+def _spare(
+    table: dict[str, Any],
+    chosen: NDArray[np.intp],
+    verdict: NDArray[np.int8],
+    suspects: Suspects,
+    left_out: dict[str, int],
+) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
+    """Leave out unlabelled rows of hosts that were raising alerts at the time."""
+    sources, targets = (
+        np.array(table[name].to_pylist(), dtype=object)[chosen].astype(str) for name in ("src_ip", "dst_ip")
+    )
+    times = np.asarray(table["last_seen_ms"].to_numpy(zero_copy_only=False))[chosen]
+    near = suspects.cover(sources, targets, times) & (verdict == Verdict.NONE)
+    left_out["near alerts"] += int(near.sum())
+    return chosen[~near], verdict[~near]
 
 
 def _hand_over(

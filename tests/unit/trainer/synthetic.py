@@ -77,6 +77,8 @@ def write_lake(path: Path, rows: NDArray[np.float32], **columns: Any) -> Path:
     defaults: dict[str, tuple[Any, pa.DataType]] = {
         "flow_id": ([f"a.e.1.{number}" for number in range(count)], pa.string()),
         "agent_id": ("office", pa.string()),
+        "src_ip": ("10.0.0.1", pa.string()),
+        "dst_ip": ("10.0.0.2", pa.string()),
         "protocol": (6, pa.int16()),
         "dst_port": (443, pa.int32()),
         "last_seen_ms": ([start_ms + number * 250 for number in range(count)], pa.int64()),

@@ -141,3 +141,22 @@ def test_a_capture_alone_cannot_be_labelled(write_pcap: Callable[..., Path], tmp
     (tmp_path / "m.csv").write_text("file,label\nnone.pcap,attack\n")
     with pytest.raises(SourceMissing, match="none.pcap"):
         _read(tmp_path / "m.csv", sources.read_labelled)
+
+
+def test_quiet_rows_of_a_host_under_attack_are_left_out(synthetic: Any, tmp_path: Path) -> None:
+    """Unlabelled quiet rows near alerts are counted as left out; labelled ones and those of other hosts are used."""
+    rows = synthetic.benign(30, seed=3)
+    path = synthetic.write_lake(
+        tmp_path / "a.parquet",
+        rows,
+        decision=[1] * 10 + [0] * 20,
+        src_ip=["10.0.0.66"] * 20 + ["10.0.0.7"] * 10,
+        verdict=["malicious"] * 10 + ["benign"] + [None] * 19,
+        dst_ip=["10.0.0.2"] * 20 + ["10.0.0.8"] * 10,
+    )
+    found = sources.find([path])
+    taken = []
+    file = sources.read_benign(found[0], PROFILE, taken.append, sources.find_suspects(found))
+    assert file.rows == 11
+    assert file.left_out["near alerts"] == 9
+    assert sum(len(part.features) for part in taken) == 11
