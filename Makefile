@@ -27,6 +27,8 @@ $(VENV)/.python:
 $(VENV)/.all: $(VENV)/.python pyproject.toml
 	@echo "Installing Anomaflow and what it needs (TensorFlow among it; a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@# An installed package is compiled; an editable one would compile in every process, which costs each megabytes.
+	@$(BIN)/python -m compileall -q protos agent aggregator trainer
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.all

@@ -20,7 +20,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from aggregator import audit, paging, training
+from aggregator import audit, paging, policies, training
 from aggregator.errors import AggregatorError, Conflict, Invalid, NotFound, TrainerFailed
 from aggregator.rows import Job, JobState, Page
 from protos.exits import ExitCode
@@ -127,7 +127,8 @@ class Jobs:
             "quarantine_hours": self._config.quarantine_hours if quarantine_hours is None else quarantine_hours,
             "auto_promote": auto_promote,
             "epochs": epochs,
-            "alpha": alpha,
+            # The gate judges at the rate that agents will be held to.
+            "alpha": self._store.read(policies.current).promised_fpr if alpha is None else alpha,
             "seed": seed,
         }
         _require_sane(params)

@@ -50,4 +50,5 @@ def test_memory_does_not_grow_with_the_capture(tmp_path):
     """Ten times the flows need hardly more: packets are made while they are written."""
     small, large = (int(run(PEAK, tmp_path / "b.pcap", flows)) for flows in (1_500, 15_000))
     assert large < small + 20_000
-    assert large < 500_000
+    # All packets of the large one are 8 MB; modules compiled on the way may take one or two.
+    assert large < 4_000_000
