@@ -6,14 +6,11 @@ Every page a test opened is held to two promises at its end: the browser logged 
 from __future__ import annotations
 
 import importlib.util
-import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,125 +24,42 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = os.environ.get("ANOMAFLOW_CHROMIUM", "/usr/bin/chromium")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-PASSWORD = "correct horse battery"
-HOSTILE = "<img src=x onerror=\"window.broken='in'\"> {{ 7 * 7 }}"
-PORTS = ("--web-port", "0", "--grpc-port", "0")
-TRAINER = """
-import json, sys, time
-print("reading <b>benign</b> flows", file=sys.stderr, flush=True)
-for tenth in range(1, 4):
-    progress = {"event": "progress", "stage": "fit", "fraction": tenth / 10, "message": f"epoch {tenth} of 10"}
-    print(json.dumps(progress), flush=True)
-    time.sleep(0.2)
-time.sleep(60)
-"""
-"""Stands in for the trainer: says how far it is, and never ends by itself."""
-PHONE = {"width": 390, "height": 844}
+
+def _load(name: str) -> Any:
+    """A module of the folder above, by path: tests are no package."""
+    full = f"anomaflow_tests_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).resolve().parents[1] / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[full] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[full])
+    return sys.modules[full]
+
+
+hall = _load("console_hall")
+Console = hall.Console
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason=f"no browser at {CHROMIUM} (apt-get install chromium)"),
+    pytest.mark.skipif(
+        shutil.which(hall.CHROMIUM) is None, reason=f"no browser at {hall.CHROMIUM} (apt-get install chromium)"
+    ),
 ]
-
-
-@dataclass
-class Console:
-    """A running aggregator, what is in it, and a client that may do everything."""
-
-    web: str
-    grpc: str
-    rest: httpx.Client
-    office: ModuleType
-    models: list[str]
-    sessions: dict[str, dict[str, str]]
-    agent: Any
-
-    def get(self, path: str) -> Any:
-        """A REST answer."""
-        answer = self.rest.get(f"/api/v1{path}")
-        answer.raise_for_status()
-        return answer.json()
-
-    def raise_alert(self, **seen: Any) -> int:
-        """One more alert from the office's agent; returns its id."""
-        self.agent.raises([self.office.Seen(**seen)])
-        return int(self.get("/alerts?limit=1")["items"][0]["id"])
-
-
-def _office() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "console_office.py"
-    spec = importlib.util.spec_from_file_location("anomaflow_tests_console_office", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _aggregator(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str], str]:
-    """Found and run an aggregator; returns its process, its addresses and the administrator's token."""
-    command = [sys.executable, "-Im", "aggregator.main"]
-    (folder / "password").write_text(PASSWORD)
-    state, ready, config, trainer = (folder / name for name in ("state", "ready.json", "aggregator.toml", "trainer.py"))
-    trainer.write_text(TRAINER)
-    wanted = {"trainer_command": [sys.executable, str(trainer)], "baseline_benign": [str(folder)]}
-    config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in wanted.items()))
-    subprocess.run(
-        [*command, "init", "--state-dir", state, "--password-file", folder / "password"], check=True, timeout=60
-    )
-    with (folder / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "run", "--config", config, "--state-dir", state, "--ready-file", ready, *PORTS],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-    until = time.monotonic() + 60
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > until:
-            process.kill()
-            raise RuntimeError((folder / "log.txt").read_text())
-        time.sleep(0.05)
-    return process, json.loads(ready.read_text()), (state / "admin.token").read_text().strip()
-
-
-def _fill(console: Console, folder: Path, onnx_models: ModuleType) -> None:
-    """Three models (a champion, a better one, one that failed its gate) and a viewer."""
-    for index, (name, skill, passed) in enumerate(
-        (("office", 0.88, True), ("office", 0.93, True), ("odd", 0.7, False))
-    ):
-        path = folder / f"{index}.onnx"
-        digest = onnx_models.write_model(path, name=name, bias=0.01 * index)
-        champion = console.models[0] if index else None
-        report = console.office.report(folder / f"{index}.json", digest, champion=champion, passed=passed, skill=skill)
-        with path.open("rb") as model, report.open("rb") as text:
-            answer = console.rest.post("/api/v1/models", files={"model": model, "report": text})
-        assert answer.status_code < 300, answer.text
-        console.models.append(digest)
-        if not index:
-            console.rest.post(f"/api/v1/models/{digest}/promote", json={"reason": "first"}).raise_for_status()
-    viewer = {"name": "reader", "role": "viewer", "password": PASSWORD}
-    console.rest.post("/api/v1/users", json=viewer).raise_for_status()
 
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -> Iterator[Console]:
     """An aggregator with models, agents, alerts and incidents."""
     folder = tmp_path_factory.mktemp("console")
-    process, addresses, token = _aggregator(folder)
+    process, addresses, token = hall.aggregator(folder)
     agents = []
     try:
-        office = _office()
+        office = hall.office()
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=addresses["web"], headers=headers, timeout=60) as rest:
-            made = Console(addresses["web"], addresses["grpc"], rest, office, [], {}, None)
-            _fill(made, folder, onnx_models)
+            made = hall.Console(addresses["web"], addresses["grpc"], rest, office, [], {}, None)
+            hall.fill(made, folder, onnx_models)
             drops = {"packets_dropped": 31_000, "state": "degraded", "detail": "the kernel drops packets"}
             made.agent = office.Agent(made.grpc, "office-gw", made.models[0])
             agents += [made.agent, office.Agent(made.grpc, "lab-tap", made.models[0], health=drops)]
@@ -172,7 +86,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        started = playwright.chromium.launch(executable_path=hall.CHROMIUM, args=list(hall.FLAGS))
         yield started
         started.close()
 
@@ -203,7 +117,7 @@ def _watched(browser: Browser, console: Console, **options: Any) -> Iterator[Pag
 def _enter(page: Page, console: Console, name: str = "admin") -> None:
     """Give the page a session without going through the form."""
     if name not in console.sessions:
-        answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": PASSWORD}, timeout=20)
+        answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": hall.PASSWORD}, timeout=20)
         answer.raise_for_status()
         console.sessions[name] = dict(answer.cookies)
     cookies = console.sessions[name]
@@ -244,7 +158,7 @@ def test_login(stranger: Page) -> None:
     assert urlsplit(stranger.url).path == "/login"
     _login(stranger, "admin", "not the password")
     stranger.get_by_text("Wrong name or password").wait_for()
-    _login(stranger, "admin", PASSWORD)
+    _login(stranger, "admin", hall.PASSWORD)
     stranger.get_by_role("heading", name="Alerts").wait_for()
     stranger.get_by_role("button", name=re.compile("Account")).click()
     stranger.get_by_role("button", name="Log out").click()
@@ -267,13 +181,16 @@ def test_alert_live_and_judged(page: Page, console: Console) -> None:
     """A new alert appears by itself, shows its reasons, and a verdict with a note is in REST at once; undo works."""
     page.goto("/alerts")
     page.get_by_text("tried 40 ports in 10 s").wait_for()
-    reasons = (("src2dst_bytes", 9e6, 4e3, 0.7, "sent 8.6 MiB, usual is 4 KiB"), ("unanswered", 1, 0, 0.1, HOSTILE))
+    reasons = (
+        ("src2dst_bytes", 9e6, 4e3, 0.7, "sent 8.6 MiB, usual is 4 KiB"),
+        ("unanswered", 1, 0, 0.1, hall.HOSTILE),
+    )
     alert_id = console.raise_alert(src="10.20.0.99", dst="192.0.2.9", score=7.5, reasons=reasons)
     page.get_by_role("link", name=re.compile(r"10\.20\.0\.99")).click()
     page.wait_for_url(f"**/alerts/{alert_id}")
     page.get_by_text("sent 8.6 MiB, usual is 4 KiB").wait_for()
     page.get_by_text("70 % of the score").wait_for()
-    assert HOSTILE in page.inner_text("main")
+    assert hall.HOSTILE in page.inner_text("main")
     assert page.evaluate("window.broken") is None
     page.get_by_text("No packet was dropped").wait_for()
     page.get_by_label(re.compile("Note")).fill("backup to <b>the</b> cloud")
@@ -408,7 +325,7 @@ def test_phone_and_names(browser: Browser, console: Console) -> None:
     unnamed = """() => [...document.querySelectorAll('button, input:not([type=hidden]), a')].filter((e) =>
         e.offsetParent && !e.closest('[aria-hidden=true]') && !(e.getAttribute('aria-label') || e.labels?.length ||
         e.getAttribute('aria-labelledby') || e.title || e.innerText.trim())).map((e) => e.outerHTML.slice(0, 200))"""
-    for page in _watched(browser, console, viewport=PHONE, has_touch=True):
+    for page in _watched(browser, console, viewport=hall.PHONE, has_touch=True):
         page.goto("/login")
         page.locator("h1").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "/login"

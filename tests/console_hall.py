@@ -1,0 +1,119 @@
+"""A console to test: a real aggregator in a process of its own, filled with models, and how to start a browser on it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import httpx
+
+CHROMIUM = os.environ.get("ANOMAFLOW_CHROMIUM", "/usr/bin/chromium")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PASSWORD = "correct horse battery"
+HOSTILE = "<img src=x onerror=\"window.broken='in'\"> {{ 7 * 7 }}"
+PORTS = ("--web-port", "0", "--grpc-port", "0")
+TRAINER = """
+import json, sys, time
+print("reading <b>benign</b> flows", file=sys.stderr, flush=True)
+for tenth in range(1, 4):
+    progress = {"event": "progress", "stage": "fit", "fraction": tenth / 10, "message": f"epoch {tenth} of 10"}
+    print(json.dumps(progress), flush=True)
+    time.sleep(0.2)
+time.sleep(60)
+"""
+"""Stands in for the trainer: says how far it is, and never ends by itself."""
+PHONE = {"width": 390, "height": 844}
+
+
+@dataclass
+class Console:
+    """A running aggregator, what is in it, and a client that may do everything."""
+
+    web: str
+    grpc: str
+    rest: httpx.Client
+    office: ModuleType
+    models: list[str]
+    sessions: dict[str, dict[str, str]]
+    agent: Any
+
+    def get(self, path: str) -> Any:
+        """A REST answer."""
+        answer = self.rest.get(f"/api/v1{path}")
+        answer.raise_for_status()
+        return answer.json()
+
+    def raise_alert(self, **seen: Any) -> int:
+        """One more alert from the office's agent; returns its id."""
+        self.agent.raises([self.office.Seen(**seen)])
+        return int(self.get("/alerts?limit=1")["items"][0]["id"])
+
+
+def office() -> ModuleType:
+    path = Path(__file__).with_name("console_office.py")
+    spec = importlib.util.spec_from_file_location("anomaflow_tests_console_office", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def aggregator(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str], str]:
+    """Found and run an aggregator; returns its process, its addresses and the administrator's token."""
+    command = [sys.executable, "-Im", "aggregator.main"]
+    (folder / "password").write_text(PASSWORD)
+    state, ready, config, trainer = (folder / name for name in ("state", "ready.json", "aggregator.toml", "trainer.py"))
+    trainer.write_text(TRAINER)
+    wanted = {"trainer_command": [sys.executable, str(trainer)], "baseline_benign": [str(folder)]}
+    config.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in wanted.items()))
+    subprocess.run(
+        [*command, "init", "--state-dir", state, "--password-file", folder / "password"], check=True, timeout=60
+    )
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "run", "--config", config, "--state-dir", state, "--ready-file", ready, *PORTS],
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+        )
+    until = time.monotonic() + 60
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            raise RuntimeError((folder / "log.txt").read_text())
+        time.sleep(0.05)
+    return process, json.loads(ready.read_text()), (state / "admin.token").read_text().strip()
+
+
+def fill(console: Console, folder: Path, onnx_models: ModuleType) -> None:
+    """Three models (a champion, a better one, one that failed its gate) and a viewer."""
+    for index, (name, skill, passed) in enumerate(
+        (("office", 0.88, True), ("office", 0.93, True), ("odd", 0.7, False))
+    ):
+        path = folder / f"{index}.onnx"
+        digest = onnx_models.write_model(path, name=name, bias=0.01 * index)
+        champion = console.models[0] if index else None
+        report = console.office.report(folder / f"{index}.json", digest, champion=champion, passed=passed, skill=skill)
+        with path.open("rb") as model, report.open("rb") as text:
+            answer = console.rest.post("/api/v1/models", files={"model": model, "report": text})
+        assert answer.status_code < 300, answer.text
+        console.models.append(digest)
+        if not index:
+            console.rest.post(f"/api/v1/models/{digest}/promote", json={"reason": "first"}).raise_for_status()
+    viewer = {"name": "reader", "role": "viewer", "password": PASSWORD}
+    console.rest.post("/api/v1/users", json=viewer).raise_for_status()
