@@ -37,7 +37,8 @@ $(VENV)/.dev: $(VENV)/.all
 	@touch $@
 
 demo: $(VENV)/.all ## The whole product on this host; ONCE=1 for one headless round, PCAP=file or IFACE=eth0 for your traffic
-	@$(BIN)/python deploy/demo.py --port $(PORT) $(if $(ONCE),--once) $(if $(PCAP),--pcap $(PCAP)) $(if $(IFACE),--iface $(IFACE))
+	@$(BIN)/python deploy/demo.py --port $(PORT) $(if $(filter-out 0,$(ONCE)),--once) \
+	  $(if $(PCAP),--pcap "$(PCAP)") $(if $(IFACE),--iface "$(IFACE)")
 
 test: $(VENV)/.dev ## Every test, on the installed package
 	@$(BIN)/python -Im pytest $(ARGS)

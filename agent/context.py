@@ -49,6 +49,8 @@ _RATES: Final = 1.0 / np.asarray(HORIZONS_S, dtype=np.float64)
 _WAYS: Final = 8
 _UNSEEN: Final = -np.inf
 _ROUNDS: Final = 2 * _WAYS
+_CLOCK_SET_S: Final = 30.0
+"""A step back larger than any disorder among ends of flows."""
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -101,6 +103,9 @@ class Context:
     def _times(self, ended_ms: NDArray) -> NDArray[np.float64]:
         if self._origin_ms is None:
             self._origin_ms = int(ended_ms[0])
+        if int(ended_ms[0]) - self._origin_ms < (self._now - _CLOCK_SET_S) * 1000:
+            # The clock was set back. What is remembered keeps its age as of now, or nothing would fade until then.
+            self._origin_ms = int(ended_ms[0]) - int(self._now * 1000)
         seconds = (ended_ms.astype(np.int64) - self._origin_ms) / 1000.0
         times: NDArray[np.float64] = np.maximum.accumulate(np.maximum(seconds, self._now))
         self._now = float(times[-1])

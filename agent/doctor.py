@@ -102,7 +102,7 @@ def _interface(config: AgentConfig) -> Iterator[Finding]:
             Level.WARN, "interface", "none is set", f"set iface or give --iface; here are: {', '.join(known) or 'none'}"
         )
         return
-    if config.iface != "any" and config.iface not in known:
+    if config.iface not in known:
         yield Finding(
             Level.FAIL,
             "interface",
@@ -112,7 +112,7 @@ def _interface(config: AgentConfig) -> Iterator[Finding]:
         )
         return
     flags = _read_int(_NET / config.iface / "flags", base=16)
-    if config.iface != "any" and not (flags or 0) & _IFF_UP:
+    if not (flags or 0) & _IFF_UP:
         yield Finding(
             Level.FAIL, "interface", f"{config.iface} is down", f"ip link set {config.iface} up", ExitCode.SOURCE
         )
@@ -142,7 +142,7 @@ def _capability() -> Finding:
 
 
 def _offloads(iface: str) -> Iterator[Finding]:
-    if not iface or iface == "any" or not (_NET / iface).exists():
+    if not iface or not (_NET / iface).exists():
         return
     on = [name for name, (command, bit) in _OFFLOADS.items() if (_ethtool(iface, command) or 0) & bit]
     if on:

@@ -172,6 +172,7 @@ class Capture:
         self.source = source
         self.live = isinstance(source, LiveSource)
         self.mode = LIVE_MODE if self.live else FILE_MODE
+        self._dropped = 0
         if isinstance(source, FileSource):
             self.handle = _open_file(source)
         else:
@@ -220,7 +221,7 @@ class Capture:
     def dropped(self) -> int:
         """Packets lost before they reached this process, since the capture was opened."""
         if not self.live or self._address is None:
-            return 0
+            return self._dropped
         statistics = ffi.new("struct nf_stat *")
         lib.capture_stats(self.handle, statistics, self.mode)
         return int(statistics.dropped) + int(statistics.dropped_by_interface)
@@ -237,6 +238,7 @@ class Capture:
     def close(self) -> None:
         """Release the handle."""
         if self._address is not None:
+            self._dropped = self.dropped()
             lib.capture_close(self.handle)
             self._address = None
 

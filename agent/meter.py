@@ -50,6 +50,8 @@ _LATENESS_MS: Final = 500
 """How long after the wall clock a packet may still be delivered: libpcap hands blocks over every 100 to 200 ms."""
 _LIVE_CLOCK_TOLERANCE_MS: Final = 120_000
 _JUMP_MS: Final = 3_600_000
+_STEP_BACK_MS: Final = {True: 2_000, False: 60_000}
+"""A step back that is a clock set anew and not packets out of order: live, and in a capture."""
 _YEAR_2100_MS: Final = 4_102_444_800_000
 _TICK_S: Final = 0.2
 _DRAIN_S: Final = 1.0
@@ -162,14 +164,16 @@ class Meter:
         capture = self._open
         runs = Runs(capture, 1 if self._speed else _RUN, self._decode)
         started: float | None = None
-        first_ms = 0
+        first_ms = previous_ms = 0
         while not self._stopping:
             count, ended, ignored = runs.read()
             self._ignored += ignored
             if count and self._speed:
                 times = runs.times(count)
-                if started is None:
+                if started is None or not 0 <= int(times[0]) - previous_ms <= _JUMP_MS:
+                    # The beginning, or a stamp no replay can wait for: from here the recorded intervals count again.
                     started, first_ms = time.monotonic(), int(times[0])
+                previous_ms = int(times[0])
                 due = started + (int(times[0]) - first_ms) / 1000 / self._speed
                 while not self._stopping and (wait := due - time.monotonic()) > 0:
                     now_ms = first_ms + int((time.monotonic() - started) * 1000 * self._speed)
@@ -207,7 +211,7 @@ class Meter:
             if ended and (now - checked > _ALIVE_CHECK_S or capture.error()):
                 capture.require_alive()
                 checked = now
-            if self._tick:
+            if ended and self._tick:  # nothing waits in the kernel: the clock may speak for packets that do not come
                 self._advance(int(time.time() * 1000) - _LATENESS_MS)
             yield
 
@@ -255,13 +259,22 @@ class Meter:
                 bad[1:-1] |= spike
             if bad.any():
                 self._corrections += int(bad.sum())
-                times = np.where(bad, self._tick, times)
-                if not self._tick and not bad.all():
-                    times = np.where(bad, times[~bad][0], times)
-            if self._tick - int(times[0]) > _JUMP_MS:  # the previous run ended on a stray stamp, or the clock was set
+                good = np.flatnonzero(~bad)
+                latest = np.searchsorted(good, np.arange(len(times)), side="right") - 1
+                first = self._tick or (int(times[good[0]]) if len(good) else int(time.time() * 1000))
+                times = np.where(latest >= 0, times[good[latest]] if len(good) else first, first)
+            live = self._capture is not None and self._capture.live
+            if self._tick - int(times[0]) > _STEP_BACK_MS[live]:
+                # The clock was set back, or the run before ended on a stray stamp: what is held ends here, and time
+                # begins anew. Else nothing would end until the clock had caught up.
                 self._corrections += 1
                 self._advance(_NEVER)
                 self._tick = 0
+            back = np.flatnonzero(np.diff(times) < -_STEP_BACK_MS[live])
+            if len(back):  # within a run: the packets after the step are shifted onto what went before, and counted
+                self._corrections += len(back)
+                for at in back.tolist():
+                    times[at + 1 :] += times[at] - times[at + 1]
         return np.maximum.accumulate(np.maximum(times, self._tick))
 
     # --- the flow table ----------------------------------------------------------------------------------------
@@ -334,6 +347,7 @@ class Meter:
 
     def _emit(self, entry: list[Any], ended_ms: int, reason: EndReason) -> None:
         flow, key, back, _ = entry
+        entry[:] = (None, None, None, _NEVER)  # the slot keeps the list until it comes up: let it hold nothing
         del self._table[key]
         self._table.pop(back, None)  # a flow with itself has one key
         self._active -= 1

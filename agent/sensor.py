@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent import health, models
+from agent import footprint, health, models
 from agent.batch import Gathering
 from agent.clock import SystemClock
 from agent.config import add_flags, from_arguments, require_source
@@ -55,6 +55,7 @@ GATHER_S: Final = 0.1
 """Flows wait this long, or for this many others, to be scored together: a batch costs the same for one as for many."""
 WATCH_S: Final = 0.2
 REPORT_S: Final = 1.0
+TRIM_S: Final = 60.0
 _REFUSED_REMEMBERED: Final = 4
 
 
@@ -84,7 +85,7 @@ class Sensor:
         self._held: list[NDArray] = []
         self._part = source.part
         self._held_since = self._gathered_since = 0.0
-        self._next_watch = self._next_report = 0.0
+        self._next_watch = self._next_report = self._next_trim = 0.0
         self._policy_stamp = (0, 0, 0)
         self._refused: dict[str, str] = {}
         self._refusal = ""
@@ -179,6 +180,9 @@ class Sensor:
             self._next_report = now + REPORT_S
             self._keeper.tick()
             self._report()
+            if now >= self._next_trim:
+                self._next_trim = now + TRIM_S
+                footprint.trim()
             if self._orphaned() and not self._stopping:
                 log.warning("supervisor_gone")
                 self.stop()
@@ -224,6 +228,7 @@ class Sensor:
         self._flush()
         self._pipeline.use_model(scorer)
         self._refusal = ""
+        self._next_trim = 0.0  # loading a model touches much code that scoring does not
         log.info("model_running digest=%s threshold=%g", digest, self._pipeline.origin.threshold)
         self._write_model_status()
         return True

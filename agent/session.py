@@ -14,7 +14,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
-from agent import health
+from agent import footprint, health
 from agent.errors import AgentError, AggregatorAway
 from agent.offers import Answer, Offer, Outcome, read_status
 from agent.policy import Policy, PolicyRefused, follow, read_policy, to_json
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 5.0
+TRIM_BEATS: Final = 12
 POLL_S: Final = 0.1
 WATCH_S: Final = 0.5
 WELCOME_S: Final = 15.0
@@ -218,8 +219,12 @@ class Session:
             )
 
     async def _beat(self) -> None:
+        beats = 0
         while True:
             await self._send_heartbeat()
+            if beats % TRIM_BEATS == 0:
+                footprint.trim()
+            beats += 1
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _send_heartbeat(self) -> None:

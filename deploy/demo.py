@@ -10,6 +10,7 @@ an agent at its own pace, with attacks in it and one nightly backup that a model
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import secrets
 import shutil
@@ -17,28 +18,25 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from house import BIN, House, HouseError, free_port, tail
+from office import generate, round_of_traffic, truth
+
+from protos.exits import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOME: Final = ROOT / ".demo"
-NETWORK: Final = "7"
 PROMISED_FPR: Final = 0.01
 EXPECTED: Final = "backup"
 """The benign kind that the first model has never seen and the operator calls a false positive."""
-ATTACKS: Final = (
-    "horizontal_scan,vertical_scan,connect_scan,udp_scan,syn_flood,password_guessing,slowloris,exfiltration,beacon"
-)
-"""What runs in the demo. A DNS tunnel looks so much like the backup (many flows of one pair) that a model taught to
-accept the one misses the other, and the gate then refuses it: docs/detection.md."""
 MEMORY_MS: Final = 300_000
 """The longest horizon of a context feature."""
 FEW: Final = 5
@@ -67,57 +65,6 @@ class Steps:
         answer = action()
         self.done.append({"step": name, "seconds": round(time.monotonic() - started, 1)})
         return answer
-
-
-def generate(
-    out: Path,
-    scenario: str,
-    *,
-    minutes: float,
-    seed: int,
-    backup: bool = False,
-    start: datetime | None = None,
-    attacks: str = "",
-) -> Path:
-    """A capture of the demo's office, with its labels beside it."""
-    command = [str(BIN / "anomaflow-trainer"), "traffic", "--scenario", scenario, "--network", NETWORK]
-    command += ["--minutes", str(minutes), "--seed", str(seed), "--out", str(out)]
-    command += ["--backup"] if backup else []
-    command += ["--start", start.isoformat()] if start else []
-    command += ["--attacks", attacks] if attacks else []
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return out
-
-
-def round_of_traffic(
-    home: Path, seed: int, *, minutes: tuple[float, float] = (6, 8), start: datetime | None = None
-) -> list[Path]:
-    """A night in which the backup runs, then a day with attacks."""
-    begin = start or datetime(2026, 1, 5, 21, tzinfo=UTC)
-    night = generate(home / f"night-{seed}.pcap", "office", minutes=minutes[0], seed=seed, backup=True, start=begin)
-    morning = begin + timedelta(minutes=minutes[0])
-    day = home / f"day-{seed}.pcap"
-    generate(day, "mixed", minutes=minutes[1], seed=seed + 1000, start=morning, attacks=ATTACKS)
-    return [night, day]
-
-
-def truth(captures: Sequence[Path]) -> Callable[[dict[str, Any]], tuple[str, bool]]:
-    """What the generator says of an alert: its kind, and whether it is malicious."""
-    from protos import contract
-    from trainer.traffic.labels import read_labels
-
-    known = [read_labels(Path(f"{capture}.labels.json")) for capture in captures]
-
-    def look(alert: dict[str, Any]) -> tuple[str, bool]:
-        source, target = contract.parse_address(alert["src_ip"]), contract.parse_address(alert["dst_ip"])
-        ports, times = (alert["src_port"], alert["dst_port"]), (alert["first_seen_ms"], alert["last_seen_ms"])
-        for labels in known:
-            label = labels.find(source, ports[0], target, ports[1], alert["protocol"], *times)
-            if label:
-                return label.kind, label.malicious
-        return "unknown", False
-
-    return look
 
 
 def fit_first(house: House, baseline: Path) -> dict[str, Any]:
@@ -312,7 +259,9 @@ def watch(house: House, steps: Steps, options: argparse.Namespace, password: str
                 say(f"    the agent scores with model {digest[:12]} now")
             if look and not taught:
                 taught = teach(house, seen, look)
-        if agent.returncode:
+        if options.pcap and agent.returncode == ExitCode.SOURCE:
+            say(f"  {tail(house.home / 'edge-1.log', 1)}")  # a truncated capture: what was whole has been metered
+        elif agent.returncode:
             raise HouseError(f"the agent ended with {agent.returncode}:\n{tail(house.home / 'edge-1.log')}")
         if options.pcap:
             say("  the capture is over; the console stays up")
@@ -350,17 +299,64 @@ def teach(house: House, seen: list[dict[str, Any]], look: Callable[[dict[str, An
     return True
 
 
+def stop(number: int, _frame: object) -> None:
+    """A signal that ends the demo as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
+
+
+def check(options: argparse.Namespace, home: Path) -> str:
+    """Why this command line cannot work, before anything is made; empty when it can."""
+    from agent.engine import Capture, FileSource, LiveSource
+    from agent.errors import SourceError
+
+    if options.pcap and home in options.pcap.absolute().parents:
+        return f"{options.pcap} lies in {home}, which is made anew; copy the capture elsewhere first"
+    if not (options.pcap or options.iface):
+        return ""
+    try:
+        Capture(FileSource(options.pcap) if options.pcap else LiveSource(options.iface, buffer_mib=1)).close()
+    except SourceError as error:
+        return str(error)
+    return ""
+
+
+def claim(home: Path) -> IO[bytes] | None:
+    """A lock beside the demo's folder, held until the process ends; None while another demo holds it."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    lock = home.with_name(f"{home.name}.lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
 def main() -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--once", action="store_true", help="one round, headless; a JSON line on standard output")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--once", action="store_true", help="one round, headless; a JSON line on standard output")
     parser.add_argument("--port", type=int, default=8080, help="port of the console")
-    parser.add_argument("--pcap", type=Path, help="replay this capture")
-    parser.add_argument("--iface", help="meter this interface (needs root or CAP_NET_RAW)")
+    kind.add_argument("--pcap", type=Path, help="replay this capture")
+    kind.add_argument("--iface", help="meter this interface (needs root or CAP_NET_RAW)")
     parser.add_argument("--home", type=Path, default=HOME, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    home: Path = options.home
-    shutil.rmtree(home, ignore_errors=True)
+    home: Path = options.home.absolute()
+    if refusal := check(options, home):
+        say(f"demo: {refusal}")
+        return 2
+    lock = claim(home)
+    if lock is None:
+        say(f"demo: another demo is using {home}; stop it first")
+        return 1
+    try:
+        shutil.rmtree(home)
+    except FileNotFoundError:
+        pass
+    except PermissionError as error:
+        say(f"demo: {error.filename} belongs to another user; remove it: sudo rm -r {home}")
+        return 1
     home.mkdir(parents=True)
     settings: dict[str, object] = {
         "promised_fpr": PROMISED_FPR,
@@ -371,7 +367,8 @@ def main() -> int:
     }
     house = House(home, web_port=free_port() if options.once else options.port, settings=settings)
     steps, password = Steps(), secrets.token_urlsafe(9)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must not leave daemons behind
+        signal.signal(number, stop)
     try:
         steps.run("starting the aggregator", lambda: house.open(password))
         if options.once:
@@ -379,15 +376,18 @@ def main() -> int:
             print(json.dumps(summary | {"steps": steps.done}))
         else:
             watch(house, steps, options, password)
-    except HouseError as error:
+    except (HouseError, subprocess.SubprocessError, OSError) as error:
         say(f"demo: {error}")
         if options.once:
             print(json.dumps({"ok": False, "error": str(error), "steps": steps.done}))
         return 1
     except KeyboardInterrupt:
         say("\n  stopping ...")
+        if options.once:
+            print(json.dumps({"ok": False, "error": "stopped", "steps": steps.done}))
+            return 130
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second one must not leave processes behind
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a second one must not leave processes behind
             signal.signal(number, signal.SIG_IGN)
         house.close()
     return 0

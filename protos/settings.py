@@ -79,7 +79,9 @@ def _require_known(key: str, hints: Mapping[str, Any], origin: str) -> None:
 
 
 def _convert(name: str, value: Any, kind: Any, origin: str) -> Any:
-    if isinstance(kind, types.UnionType):  # Optional settings: `X | None`
+    if isinstance(kind, types.UnionType):  # Optional settings: `X | None`; an empty text means unset
+        if value == "":
+            return None
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     wrong = ConfigError(f"{origin}: {name} = {value!r} is not {_article(kind)}")
     try:

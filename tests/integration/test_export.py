@@ -67,7 +67,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, synthetic: Any) -> Path:
     path = tmp_path_factory.mktemp("export")
     rows = np.concatenate([synthetic.benign(ROWS, 1), synthetic.scan(40, 9)])
     verdict = [None] * ROWS + ["malicious"] * 40
-    synthetic.write_lake(path / "lake" / "a.parquet", rows, verdict=verdict, decision=[0] * ROWS + [1] * 40)
+    synthetic.write_lake(
+        path / "lake" / "a.parquet",
+        rows,
+        verdict=verdict,
+        decision=[0] * ROWS + [1] * 40,
+        src_ip=["10.0.0.1"] * ROWS + ["10.9.9.9"] * 40,
+        dst_ip=["10.0.0.2"] * ROWS + ["10.9.9.8"] * 40,
+    )
     return path
 
 

@@ -143,3 +143,12 @@ def test_table_size_is_checked():
     """A size the tables cannot have is refused with the rule."""
     with pytest.raises(ValueError, match="power of two"):
         Context(entries=1000)
+
+
+def test_a_clock_set_back_keeps_ages_and_goes_on_fading():
+    """After a step back of a day, a steady flow a second still counts about ten over ten seconds."""
+    context = Context()
+    steady = [(float(second), 0, 1, 53, True) for second in range(100)]
+    context.update(make([(second + 86_400, *rest) for second, *rest in steady]))
+    after = context.update(make([(second + 200, *rest) for second, *rest in steady]))
+    assert after[-1][NAMES.index("src_flows_10s")] == pytest.approx(10.5, rel=0.02)

@@ -251,3 +251,39 @@ def test_pacing_keeps_the_recorded_intervals(tmp_path):
     assert 0.19 <= time.monotonic() - started < 2.0
     assert sum(map(len, batches)) == 2
     assert any(len(batch) == 0 for batch in batches), "an idle source still lets the caller act"
+
+
+def test_a_clock_set_back_is_counted_and_stops_nothing(tmp_path):
+    """After a step back of ten minutes flows end in their own time again, with their own durations."""
+    packets = []
+    for second in range(120):
+        at = second if second < 60 else second - 600
+        packets += [udp(at, sport=1000 + second), udp(at + 0.5, sport=1000 + second)]
+    flows, stats = meter(tmp_path / "a.pcap", packets)
+    assert stats.clock_corrections >= 1
+    assert len(flows) == 120
+    assert set(flows["bidirectional_duration_ms"].tolist()) == {500}
+    assert len(set(flows["ended_ms"].tolist())) > 100
+
+
+def test_an_emitted_flow_leaves_nothing_in_its_slot(tmp_path):
+    """What waits for a slot that has not come up holds no key and no structure once its flow is gone."""
+    flood = [tcp(i * 0.0001, "S", sport=1024 + i, host=f"10.1.{i % 250}.{i // 250}") for i in range(3000)]
+    wrpcap(str(tmp_path / "a.pcap"), flood)
+    running = Meter(FileSource(tmp_path / "a.pcap"), max_flows=100, batch_flows=64)
+    for _ in running.batches():
+        waiting = [entry for slot in running._slots.values() for entry in slot]
+        assert sum(entry[0] is not None for entry in waiting) <= 101
+
+
+def test_a_paced_replay_does_not_wait_for_a_stray_stamp(tmp_path):
+    """A packet stamped years ahead, or at the beginning of time, costs a paced replay nothing."""
+    import time
+
+    for stray in (START_S + 3e8, 0.0):
+        packets = [udp(i * 0.01, sport=1 + i) for i in range(10)]
+        packets[4].time = stray
+        wrpcap(str(tmp_path / "a.pcap"), packets)
+        started = time.monotonic()
+        assert sum(map(len, Meter(FileSource(tmp_path / "a.pcap"), speed=1).batches())) == 10
+        assert time.monotonic() - started < 3
