@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aggregator.cli.tables import card
@@ -21,6 +22,9 @@ def add(verbs: Any, name: str, verb: Verb, *, reads: bool = True) -> argparse.Ar
     text = (verb.__doc__ or "").partition("\n")[0].rstrip(".")
     made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
     made.set_defaults(verb=verb)
+    # The connection may be named after the verb as well as before the noun; only what is given overrules.
+    made.add_argument("--url", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    made.add_argument("--token-file", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     if reads:
         made.add_argument("--json", action="store_true", help="answer in JSON")
     return made
