@@ -35,6 +35,9 @@ Result = TypeVar("Result")
 GROUP: Final = 64
 """Changes that may share one commit."""
 
+READ_END_S: Final = 10.0
+"""How long a close waits for running reads before it interrupts them."""
+
 CHECKPOINT_PAGES: Final = 4_000
 """WAL pages after which the writer checkpoints (16 MiB)."""
 
@@ -51,7 +54,10 @@ class Store:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
-        self._readers_lock = threading.Lock()
+        # Closing a connection that another thread is using crashes the process: close waits for running reads.
+        self._reads = threading.Condition()
+        self._reading = 0
+        self._gone = False
         self._writer: threading.Thread | None = None
         self._closed = False
 
@@ -98,17 +104,28 @@ class Store:
 
     def read(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
         """Run `question` on this thread's read connection, on one snapshot."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        with self._reads:
+            if self._gone:
+                raise StateError(f"reading {self.path}: the store is closed")
+            self._reading += 1
         try:
-            if connection is None:
-                connection = connect(self.path, write=False)
-                with self._readers_lock:
-                    self._readers.append(connection)
-                self._local.connection = connection
+            connection = self._reader()
             with _snapshot(connection):
                 return question(connection)
         except sqlite3.OperationalError as error:
             raise StateError(f"reading {self.path}: {error}; run `anomaflow-aggregator check`") from error
+        finally:
+            with self._reads:
+                self._reading -= 1
+                self._reads.notify_all()
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = connect(self.path, write=False)
+            with self._reads:
+                self._readers.append(connection)
+        return connection
 
     def _run(self, connection: sqlite3.Connection) -> None:
         ending = False
@@ -119,10 +136,18 @@ class Store:
                     jobs.append(self._jobs.get_nowait())
             ending = None in jobs
             _commit_together(connection, [job for job in jobs if job is not None], self.path)
-        with self._readers_lock:
-            for reader in self._readers:
-                reader.close()
+        self._close_readers()
         connection.close()
+
+    def _close_readers(self) -> None:
+        with self._reads:
+            self._gone = True
+            if not self._reads.wait_for(lambda: not self._reading, READ_END_S):
+                for reader in self._readers:
+                    reader.interrupt()
+            if self._reads.wait_for(lambda: not self._reading, READ_END_S):
+                for reader in self._readers:
+                    reader.close()
 
 
 class _Job:

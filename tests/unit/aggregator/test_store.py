@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -153,3 +154,27 @@ def test_migrations_run_once(store):
     again = Store(store.path).open()
     assert again.read(schema.pending) == []
     again.close()
+
+
+def test_closing_waits_for_a_read_that_is_under_way(store):
+    """A connection is never closed under a thread that is using it: the read ends well, later ones are refused."""
+    begun, go_on, answers = threading.Event(), threading.Event(), []
+
+    def question(db):
+        begun.set()
+        go_on.wait(5)
+        return db.execute("SELECT 41 + 1").fetchone()[0]
+
+    reader = threading.Thread(target=lambda: answers.append(store.read(question)))
+    reader.start()
+    assert begun.wait(5)
+    closer = threading.Thread(target=store.close)
+    closer.start()
+    closer.join(0.2)
+    assert closer.is_alive()
+    go_on.set()
+    reader.join(5)
+    closer.join(5)
+    assert answers == [42]
+    with pytest.raises(StateError, match="closed"):
+        store.read(lambda db: db.execute("SELECT 1"))
