@@ -18,7 +18,7 @@ times, keys and flags are computed for a run at once.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -139,7 +139,7 @@ class Meter:
                     failure = error
                     break
                 yield from self._out.full()
-                if self._out.due() or (self._capture.live or self._speed):
+                if self._capture.live or self._speed:
                     yield self._out.partial()
             self._advance(_NEVER, final=True)
             yield from self._out.full()
@@ -252,7 +252,8 @@ class Meter:
         """
         if self.profile.tcp_linger_ms != _NEVER:
             bad = (times <= 0) | (times > _YEAR_2100_MS)
-            if self._capture is not None and self._capture.live:
+            live = self._open.live
+            if live:
                 bad |= np.abs(times - int(time.time() * 1000)) > _LIVE_CLOCK_TOLERANCE_MS
             if len(times) > 2:
                 spike = (times[1:-1] - times[:-2] > _JUMP_MS) & (times[1:-1] - times[2:] > _JUMP_MS)
@@ -263,7 +264,6 @@ class Meter:
                 latest = np.searchsorted(good, np.arange(len(times)), side="right") - 1
                 first = self._tick or (int(times[good[0]]) if len(good) else int(time.time() * 1000))
                 times = np.where(latest >= 0, times[good[latest]] if len(good) else first, first)
-            live = self._capture is not None and self._capture.live
             if self._tick - int(times[0]) > _STEP_BACK_MS[live]:
                 # The clock was set back, or the run before ended on a stray stamp: what is held ends here, and time
                 # begins anew. Else nothing would end until the clock had caught up.
@@ -366,4 +366,4 @@ class Meter:
 
 def read_capture(path: Path, profile: CaptureProfile | None = None, *, bpf: str = "") -> Iterator[NDArray]:
     """The flows of a capture file, in batches of `FLOW`. Raises as `Meter.batches` does."""
-    yield from Meter(FileSource(path, bpf), replace(profile) if profile else None).batches()
+    yield from Meter(FileSource(path, bpf), profile).batches()

@@ -39,10 +39,6 @@ class Outbox:
         if len(self._ended) == self._size:
             self._ready.append(self._convert())
 
-    def due(self) -> bool:
-        """Whether a full batch waits."""
-        return bool(self._ready)
-
     def full(self) -> Iterator[NDArray]:
         """Batches of full size."""
         while self._ready:
