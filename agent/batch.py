@@ -44,7 +44,8 @@ _FLOW_COLUMNS: Final = {
 class Rows:
     """Some flows that leave the host: `flows` [n] of `FLOW`, `matrix` [n, F], and what was decided about them.
 
-    `reasons` has an entry for each alert, by its row.
+    `reasons` has an entry for each alert, by its row. `hours` [n] are those in whose histograms the scores were
+    counted, `weighed` [n] whether with weight (agent/counting.py); None where nobody counts.
     """
 
     flows: NDArray
@@ -53,6 +54,8 @@ class Rows:
     codes: NDArray[np.uint8]
     weights: NDArray[np.float32]
     reasons: dict[int, tuple[Reason, ...]]
+    hours: NDArray[np.uint64] | None = None
+    weighed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.flows)
@@ -67,6 +70,8 @@ class Rows:
             codes=self.codes[rows],
             weights=self.weights[rows],
             reasons={place[row]: reasons for row, reasons in self.reasons.items() if row in place},
+            hours=None if self.hours is None else self.hours[rows],
+            weighed=None if self.weighed is None else self.weighed[rows],
         )
 
 
@@ -94,6 +99,8 @@ def build(rows: Rows, origin: Origin, health: batch_pb2.SensorHealth, *, created
     )
     for row in np.flatnonzero(rows.codes == Decision.RAISE).tolist():
         alert = batch.alerts.add(row=row, score=float(rows.scores[row]), threshold=origin.threshold)
+        if rows.hours is not None and rows.weighed is not None:
+            alert.hour_ms, alert.weighed = int(rows.hours[row]), bool(rows.weighed[row])
         for reason in rows.reasons.get(row, ()):
             alert.reasons.add(
                 feature=reason.feature,
@@ -150,4 +157,12 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         codes=np.concatenate([part.codes for part in parts]),
         weights=np.concatenate([part.weights for part in parts]),
         reasons=reasons,
+        hours=_all_of([part.hours for part in parts]),
+        weighed=_all_of([part.weighed for part in parts]),
     )
+
+
+def _all_of(columns: Sequence[NDArray | None]) -> NDArray | None:
+    """One column of several; None when one of them is."""
+    known = [column for column in columns if column is not None]
+    return np.concatenate(known) if len(known) == len(columns) else None

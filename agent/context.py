@@ -1,19 +1,20 @@
 """Short-window memory of hosts and pairs: what a flow looks like among its neighbours.
 
-A scan or a brute force is made of ordinary flows; what is strange is how many there are. For every finished
-flow this gives damped counts over the flows that ended before it or with it, per initiator, responder, pair and
-service, over each of `HORIZONS_S`. A flow of age a weighs exp(-a / horizon), as in damped incremental statistics
-(Mirsky et al., Kitsune, NDSS 2018). A distinct count weighs each peer or port by the age of its latest flow,
-D(t) = sum over peers of exp(-(t - last seen) / horizon): a new peer adds 1, a returning one 1 - exp(-gap / horizon).
+A scan, a guessed password or a beacon is made of ordinary flows; what is strange is how many there are, how alike, and
+how regular. For every finished flow this gives damped sums over the flows that ended before it or with it, per
+initiator, responder, pair, service (responder and port) and repeat (pair and port), over `HORIZONS_S`. A flow of age a
+weighs exp(-a / horizon), as in damped incremental statistics (Mirsky et al., Kitsune, NDSS 2018). A distinct count
+weighs each peer or port by the age of its latest flow, D(t) = sum over peers of exp(-(t - last seen) / horizon): a new
+peer adds 1, a returning one 1 - exp(-gap / horizon). A rate is a damped sum over its horizon.
 
 Promises:
 
 - Only header facts enter: addresses and ports as identities, never as numbers.
 - Time is traffic time (`ended_ms`), so live and replay agree. Cutting the same flows into other batches changes nothing
   beyond rounding, as long as no set of the tables overflows.
-- Memory is fixed: tables are arrays, set-associative like a processor cache; in a full set the least recently seen
-  entry gives way. The hash is keyed, so nobody outside can aim at a set.
-- No Python object and no loop per flow: a batch costs a handful of numpy passes per table.
+- Every value is finite and not negative, and after a quiet while it is what it was in the beginning: nothing grows with
+  the age of an agent.
+- Memory is fixed (`context_tables.py`). The hash is keyed, so nobody outside can aim at a set.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.flow import TCP
+from agent import context_facts as facts
+from agent.context_tables import BLOCK_S, HORIZONS_S, Block, Starts, Table, Visit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HORIZONS_S: Final = (10, 300)
 MEASURES: Final = (
     "src_flows",
     "src_peers",
@@ -42,16 +43,48 @@ MEASURES: Final = (
     "pair_unanswered",
     "service_flows",
 )
-NAMES: Final = tuple(f"{measure}_{horizon}s" for horizon in HORIZONS_S for measure in MEASURES)
+"""Counted over each horizon, in this order."""
+PATTERNS: Final = (
+    "src_refused_300s",
+    "src_out_bytes_per_second_300s",
+    "dst_in_bytes_per_second_300s",
+    "pair_out_bytes_per_second_300s",
+    "pair_in_bytes_per_second_300s",
+    "src_service_peers_10s",
+    "src_service_peers_300s",
+    "service_held_10s",
+    "service_held_300s",
+    "repeat_exchanges_10s",
+    "repeat_exchanges_300s",
+    "repeat_paced_10s",
+    "repeat_paced_300s",
+    "repeat_alike_10s",
+    "repeat_alike_300s",
+    "repeat_routine_300s",
+    "dns_packets_per_minute_300s",
+    "dns_bytes_per_second_300s",
+    "dns_large_bytes_per_second_300s",
+    "icmp_packets_per_minute_300s",
+    "icmp_bytes_per_second_300s",
+    "icmp_large_bytes_per_second_300s",
+)
+"""Volumes and patterns, each over the horizons that carry it (docs/ablation.md)."""
+NAMES: Final = (*(f"{measure}_{horizon}s" for horizon in HORIZONS_S for measure in MEASURES), *PATTERNS)
 """Names of the columns of `Context.update`, in their order."""
 
-_RATES: Final = 1.0 / np.asarray(HORIZONS_S, dtype=np.float64)
-_WAYS: Final = 8
-_UNSEEN: Final = -np.inf
-_ROUNDS: Final = 2 * _WAYS
+_H: Final = len(HORIZONS_S)
+_LONG: Final = 1
+"""Position of the longer horizon."""
+_SPREAD_WEIGHT: Final = 4.0
+_SPREAD_EDGE: Final = 0.01
 _CLOCK_SET_S: Final = 30.0
 """A step back larger than any disorder among ends of flows."""
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+
+# Columns of what each flow adds. The ones a table takes together stand together.
+_UNANSWERED, _REFUSED, _OUT, _IN, _HELD, _ONE, _EXCHANGE, _PAUSES, _SIZES, _VOLUME, _GAINS = (
+    0, 1, 2, 3, 4, 5, 6, 7, 10, 12, 15,
+)  # fmt: skip
 
 
 class Context:
@@ -59,46 +92,79 @@ class Context:
 
     def __init__(self, seed: int = 0, entries: int = 16_384) -> None:
         self._seed = np.uint64(seed * 2 + 1)
-        self._sources, self._destinations = _Table(entries, 4), _Table(entries, 4)
-        self._pairs, self._services = _Table(entries, 2), _Table(entries, 1)
-        self._source_ports, self._pair_services = _Table(entries, 0), _Table(entries, 0)
-        self._pair_port_counts = _Table(entries, 1)
+        self._sources, self._destinations = Table(entries, 6), Table(entries, 5)
+        self._pairs, self._services = Table(entries, 5), Table(entries, 2)
+        self._source_ports = Table(entries, 4)
+        self._repeats = Table(entries, 7, np.float64)  # differences of squares need the digits
+        self._starts = Starts(entries)
         self._origin_ms: int | None = None
         self._now = 0.0
 
     def update(self, flows: NDArray) -> NDArray[np.float32]:
         """Context of each of `flows` (`FLOW`, in order), including itself: `[n, len(NAMES)]`, non-negative."""
-        rows = len(flows)
-        if not rows:
-            return np.zeros((0, len(NAMES)), dtype=np.float32)
+        result = np.empty((len(flows), len(NAMES)), dtype=np.float32)
+        if not len(flows):
+            return result
         times = self._times(flows["ended_ms"])
+        at = 0
+        while at < len(flows):
+            to = int(np.searchsorted(times, times[at] + BLOCK_S, side="right"))
+            self._measure(flows[at:to], Block(times[at:to]), result[at:to])
+            at = to
+        return result
+
+    def _measure(self, flows: NDArray, block: Block, result: NDArray[np.float32]) -> None:
         source, destination = _fold(flows["src_ip"], self._seed), _fold(flows["dst_ip"], self._seed)
         port = flows["dst_port"].astype(np.uint64) | (flows["protocol"].astype(np.uint64) << np.uint64(16))
         pair = _mix(source, destination + _MIX[0])
-        service = _mix(destination, port + _MIX[1])
-        failed = np.repeat(unanswered(flows).astype(np.float64)[:, None], len(HORIZONS_S), axis=1)
-        one = np.ones((rows, len(HORIZONS_S)))
 
-        pairs = _Visit(self._pairs, pair, times)
-        services = _Visit(self._services, service, times)
-        source_ports = _Visit(self._source_ports, _mix(source, port + _MIX[2]), times)
-        pair_services = _Visit(self._pair_services, _mix(pair, port), times)
-        sources = _Visit(self._sources, source, times)
-        destinations = _Visit(self._destinations, destination, times)
-        port_counts = _Visit(self._pair_port_counts, pair, times)
+        pairs = Visit(self._pairs, pair, block)
+        services = Visit(self._services, _mix(destination, port + _MIX[1]), block)
+        source_ports = Visit(self._source_ports, _mix(source, port + _MIX[2]), block)
+        repeats = Visit(self._repeats, _mix(pair, port), block)
+        sources = Visit(self._sources, source, block)
+        destinations = Visit(self._destinations, destination, block)
 
-        new_peer, new_port = pairs.novelty(), services.novelty()
-        of_source = sources.accumulate(np.stack([one, new_peer, source_ports.novelty(), failed], 2))
-        of_destination = destinations.accumulate(np.stack([one, new_peer, new_port, failed], 2))
-        of_pair = pairs.accumulate(np.stack([one, failed], 2))
-        of_pair_ports = port_counts.accumulate(pair_services.novelty()[:, :, None])
-        of_service = services.accumulate(one[:, :, None])
-        source_ports.touch()
-        pair_services.touch()
-        columns = np.concatenate(
-            [of_source, of_destination, of_pair[:, :, :1], of_pair_ports, of_pair[:, :, 1:], of_service], axis=2
+        pauses = self._starts.pauses(
+            repeats, block.times - facts.lasted_s(flows), facts.begins(flows), facts.cut_off(flows)
         )
-        return columns.reshape(rows, len(NAMES)).astype(np.float32)
+        gains = np.repeat(_gains(flows, pauses), _H, axis=1)
+        gains *= block.weights[:, : gains.shape[1]]
+        one, unanswered, out = _part(gains, _ONE), _part(gains, _UNANSWERED), _part(gains, _OUT)
+        new_pair, new_service, new_port, new_repeat = (
+            visit.novelty() * block.weights[:, :_H] for visit in (pairs, services, source_ports, repeats)
+        )
+        of_source = sources.accumulate(one, new_pair, new_port, _part(gains, _UNANSWERED, _IN))
+        of_destination = destinations.accumulate(one, new_pair, new_service, unanswered, out)
+        of_pair = pairs.accumulate(one, new_repeat, unanswered, _part(gains, _OUT, _HELD))
+        of_service = services.accumulate(one, _part(gains, _HELD))
+        of_source_port = source_ports.accumulate(new_repeat, _part(gains, _VOLUME, _GAINS))
+        of_repeat = repeats.accumulate(_part(gains, _ONE, _VOLUME))
+
+        counts = np.concatenate([of_source[:, :4], of_destination[:, :4], of_pair[:, :3], of_service[:, :1]], axis=1)
+        result[:, : len(MEASURES) * len(HORIZONS_S)] = counts.transpose(0, 2, 1).reshape(len(flows), -1)
+        column = dict(zip(PATTERNS, result[:, len(MEASURES) * len(HORIZONS_S) :].T, strict=True))
+        horizon = HORIZONS_S[_LONG]
+        column["src_refused_300s"][:] = of_source[:, 4, _LONG]
+        column["src_out_bytes_per_second_300s"][:] = of_source[:, 5, _LONG] / horizon
+        column["dst_in_bytes_per_second_300s"][:] = of_destination[:, 4, _LONG] / horizon
+        column["pair_out_bytes_per_second_300s"][:] = of_pair[:, 3, _LONG] / horizon
+        column["pair_in_bytes_per_second_300s"][:] = of_pair[:, 4, _LONG] / horizon
+        paced = _discount(of_repeat[:, 2], of_repeat[:, 3], of_repeat[:, 4])
+        alike = _discount(of_repeat[:, 0], of_repeat[:, 5], of_repeat[:, 6])
+        for position, window in enumerate(HORIZONS_S):
+            column[f"src_service_peers_{window}s"][:] = of_source_port[:, 0, position]
+            column[f"service_held_{window}s"][:] = of_service[:, 1, position]
+            column[f"repeat_exchanges_{window}s"][:] = of_repeat[:, 1, position]
+            column[f"repeat_paced_{window}s"][:] = of_repeat[:, 2, position] * paced[:, position]
+            column[f"repeat_alike_{window}s"][:] = of_repeat[:, 0, position] * alike[:, position]
+        column["repeat_routine_300s"][:] = of_repeat[:, 1, _LONG] * paced[:, _LONG] * alike[:, _LONG]
+        volume = of_source_port[:, 1:, _LONG] * (60.0 / horizon, 1.0 / horizon, 1.0 / horizon)
+        for name, chosen in (("dns", facts.dns(flows)), ("icmp", facts.icmp(flows))):
+            mine = volume * chosen[:, None]
+            column[f"{name}_packets_per_minute_300s"][:] = mine[:, 0]
+            column[f"{name}_bytes_per_second_300s"][:] = mine[:, 1]
+            column[f"{name}_large_bytes_per_second_300s"][:] = mine[:, 2]
 
     def _times(self, ended_ms: NDArray) -> NDArray[np.float64]:
         if self._origin_ms is None:
@@ -112,108 +178,41 @@ class Context:
         return times
 
 
-def unanswered(flows: NDArray) -> NDArray[np.bool_]:
-    """Flows whose responder never answered, or refused: no packet back, or a TCP SYN that no SYN came back for."""
-    silent = flows["dst2src_packets"] == 0
-    refused = (flows["protocol"] == TCP) & (flows["src2dst_syn_packets"] > 0) & (flows["dst2src_syn_packets"] == 0)
-    result: NDArray[np.bool_] = silent | refused
+def _part(gains: NDArray[np.float64], first: int, end: int = 0) -> NDArray[np.float64]:
+    """The columns of the measures from `first` to before `end`; of one measure without it."""
+    return gains[:, first * _H : (end or first + 1) * _H]
+
+
+def _gains(flows: NDArray, pauses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each flow adds to the sums, `[n, _GAINS]`, in the order of the positions above."""
+    gains = np.empty((len(flows), _GAINS))
+    gains[:, _UNANSWERED] = facts.unanswered(flows)
+    gains[:, _REFUSED] = facts.refused(flows)
+    gains[:, _OUT] = flows["src2dst_bytes"]
+    gains[:, _IN] = flows["dst2src_bytes"]
+    gains[:, _HELD] = facts.held(flows)
+    gains[:, _ONE] = 1.0
+    gains[:, _EXCHANGE] = facts.exchanges(flows)
+    paused = pauses >= 0
+    logs = np.log1p(np.maximum(pauses, 0.0))
+    gains[:, _PAUSES], gains[:, _PAUSES + 1], gains[:, _PAUSES + 2] = paused, logs, logs * logs
+    sizes = np.log1p(flows["bidirectional_bytes"].astype(np.float64))
+    gains[:, _SIZES], gains[:, _SIZES + 1] = sizes, sizes * sizes
+    gains[:, _VOLUME], gains[:, _VOLUME + 1], gains[:, _VOLUME + 2] = facts.volume(flows)
+    return gains
+
+
+def _discount(count: NDArray, total: NDArray, squares: NDArray) -> NDArray[np.float64]:
+    """1 / (1 + 4 sd) of damped values, given their count, sum and sum of squares; 1 where there is no value.
+
+    With one value there is no spread either, but a count of one is not many. The edge keeps rounding of two nearly
+    equal squares from showing.
+    """
+    count = np.maximum(count, 1e-12)
+    variance = np.maximum(squares / count - (total / count) ** 2, 0.0)
+    spread = np.sqrt(variance + _SPREAD_EDGE**2) - _SPREAD_EDGE
+    result: NDArray[np.float64] = 1.0 / (1.0 + _SPREAD_WEIGHT * spread)
     return result
-
-
-class _Table:
-    """Fixed arrays of `entries` keys: identity, time last seen, and `measures` damped sums per horizon."""
-
-    def __init__(self, entries: int, measures: int) -> None:
-        sets = max(1, entries // _WAYS)
-        if sets & (sets - 1):
-            raise ValueError(f"a context table of {entries} entries: {_WAYS} times a power of two is needed")
-        self.mask = np.uint64(sets - 1)
-        self.keys = np.zeros((sets, _WAYS), dtype=np.uint64)
-        self.seen = np.full((sets, _WAYS), _UNSEEN)
-        self.sums = np.zeros((sets, _WAYS, len(HORIZONS_S), measures), dtype=np.float32)
-
-    def locate(self, keys: NDArray[np.uint64], now: float) -> tuple[NDArray, NDArray, NDArray[np.bool_]]:
-        """Set and way of each of the distinct `keys`, making room where needed, and which were there already."""
-        sets = (keys & self.mask).astype(np.intp)
-        same = (self.keys[sets] == keys[:, None]) & (self.seen[sets] > _UNSEEN)
-        known = same.any(axis=1)
-        ways = same.argmax(axis=1)
-        if known.all():
-            return sets, ways, known
-        held = self.seen[sets[known], ways[known]]
-        self.seen[sets[known], ways[known]] = now  # an entry in use now is not a victim
-        open_ = np.flatnonzero(~known)
-        for _ in range(_ROUNDS):
-            victims = self.seen[sets[open_]].argmin(axis=1)
-            _, first = np.unique(sets[open_], return_index=True)
-            chosen = open_[first]
-            ways[chosen] = victims[first]
-            self.seen[sets[chosen], ways[chosen]] = now
-            open_ = np.delete(open_, first)
-            if not len(open_):
-                break
-        ways[open_] = 0  # more newcomers than ways in one batch: the last one stays
-        self.seen[sets[known], ways[known]] = held
-        return sets, ways, known
-
-
-class _Visit:
-    """One batch at one table: rows grouped by key, so that each group is a run of the same key in time order."""
-
-    def __init__(self, table: _Table, keys: NDArray[np.uint64], times: NDArray[np.float64]) -> None:
-        self._table = table
-        self._order = np.argsort(keys, kind="stable")
-        self._times = times[self._order]
-        ordered = keys[self._order]
-        first = np.empty(len(keys), dtype=bool)
-        first[0] = True
-        np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-        self._starts = np.flatnonzero(first)
-        self._ends = np.append(self._starts[1:], len(keys)) - 1
-        group = np.cumsum(first) - 1
-        self._position = np.arange(len(keys)) - self._starts[group]
-        self._keys = ordered[self._starts]
-        self._sets, self._ways, known = table.locate(self._keys, float(times[-1]))
-        self._before = np.where(known, table.seen[self._sets, self._ways], _UNSEEN)
-        self._known = known
-
-    def novelty(self) -> NDArray[np.float64]:
-        """`[n, horizons]`: 1 for a key never seen, 1 - exp(-gap / horizon) for one that returns, in row order."""
-        previous = np.empty(len(self._times))
-        previous[1:] = self._times[:-1]
-        previous[self._starts] = self._before
-        gained = -np.expm1(-(self._times - previous)[:, None] * _RATES)
-        result = np.empty_like(gained)
-        result[self._order] = gained
-        return result
-
-    def accumulate(self, gains: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Damped sums `[n, horizons, measures]` after each row, given what each row adds; the table remembers them.
-
-        c(i) = c(i-1) exp(-(t(i) - t(i-1)) / horizon) + gain(i) is a linear recurrence: it is solved in log2(longest
-        group) passes of pairwise combination instead of row by row.
-        """
-        sums = gains[self._order]
-        times, position = self._times, self._position
-        age = times[self._starts] - np.where(self._known, self._before, times[self._starts])
-        held = self._table.sums[self._sets, self._ways] * self._known[:, None, None]
-        sums[self._starts] += held * np.exp(-age[:, None] * _RATES)[:, :, None]
-        step, longest = 1, int(position.max()) + 1
-        while step < longest:
-            rows = np.flatnonzero(position >= step)
-            fade = np.exp(-(times[rows] - times[rows - step])[:, None] * _RATES)[:, :, None]
-            sums[rows] += sums[rows - step] * fade  # the right side is evaluated before anything is written
-            step *= 2
-        self._table.sums[self._sets, self._ways] = sums[self._ends]
-        self.touch()
-        result = np.empty_like(sums)
-        result[self._order] = sums
-        return result
-
-    def touch(self) -> None:
-        """Remember the keys and when they were last seen."""
-        self._table.keys[self._sets, self._ways] = self._keys
-        self._table.seen[self._sets, self._ways] = self._times[self._ends]
 
 
 def _fold(addresses: NDArray, seed: np.uint64) -> NDArray[np.uint64]:

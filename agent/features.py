@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agent import context as context_module
+from agent import context_facts
 from agent.flow import FLOW, ICMP, ICMPV6, TCP, UDP
 from protos import contract
 
@@ -36,7 +37,8 @@ DERIVED: Final[dict[str, Callable[[NDArray], NDArray]]] = {
     "packets_per_second": lambda flows: flows["bidirectional_packets"] / _seconds(flows),
     "src2dst_bytes_share": lambda flows: flows["src2dst_bytes"] / np.maximum(flows["bidirectional_bytes"], 1),
     "src2dst_bytes_per_packet": lambda flows: flows["src2dst_bytes"] / np.maximum(flows["src2dst_packets"], 1),
-    "unanswered": context_module.unanswered,
+    "unanswered": context_facts.unanswered,
+    "dst_is_group": context_facts.group_address,
     "is_tcp": lambda flows: flows["protocol"] == TCP,
     "is_udp": lambda flows: flows["protocol"] == UDP,
     "is_icmp": lambda flows: (flows["protocol"] == ICMP) | (flows["protocol"] == ICMPV6),

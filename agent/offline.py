@@ -46,7 +46,7 @@ def score(
     pipeline.use_model(scorer)
     for flows in _flows(files, scorer.manifest.profile, bpf, pipeline.restart):
         rows = pipeline.judge(flows, pipeline.measure(flows))
-        out.writelines(json.dumps(line) + "\n" for line in _scored(rows, scorer.digest))
+        out.writelines(json.dumps(line) + "\n" for line in _scored(rows, scorer))
     out.flush()
 
 
@@ -65,8 +65,10 @@ def _flows(files: Sequence[Path], profile: CaptureProfile, bpf: str, between: Ca
         raise truncated
 
 
-def _scored(rows: Rows, model: str) -> Iterator[dict[str, Any]]:
+def _scored(rows: Rows, scorer: Scorer) -> Iterator[dict[str, Any]]:
+    classes = scorer.likely(rows.matrix)
     for position, identity in enumerate(identities(rows.flows)):
+        likely = classes[position]
         yield {
             **identity,
             "score": round(float(rows.scores[position]), 6),
@@ -81,8 +83,16 @@ def _scored(rows: Rows, model: str) -> Iterator[dict[str, Any]]:
                 }
                 for reason in rows.reasons.get(position, ())
             ],
-            "model": model,
+            **_named(likely, scorer),
+            "model": scorer.digest,
         }
+
+
+def _named(likely: tuple[str, float] | None, scorer: Scorer) -> dict[str, Any]:
+    """What labelled attacks the flow looks like, if the model has a classifier: null where it is likelier none."""
+    if not scorer.classes:
+        return {}
+    return {"class": likely[0] if likely else None, "class_share": round(likely[1], 4) if likely else None}
 
 
 def identities(flows: NDArray) -> Iterator[dict[str, Any]]:

@@ -164,6 +164,75 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str, Callable[[float], str]], ...]
             count,
         ),
         (rf"service_flows_{_WINDOW}", "{{}} flows to this host and port in the last {window}", count),
+        (rf"src_refused_{_WINDOW}", "{{}} connections of the initiator were refused in the last {window}", count),
+        (
+            rf"src_service_peers_{_WINDOW}",
+            "the initiator contacted {{}} distinct hosts on this port in the last {window}",
+            count,
+        ),
+        (
+            rf"service_held_{_WINDOW}",
+            "{{}} times a conversation with this host and port was held open with hardly a word in the last {window}",
+            count,
+        ),
+        (
+            rf"repeat_exchanges_{_WINDOW}",
+            "{{}} short exchanges of these two hosts on this port in the last {window}",
+            count,
+        ),
+        (
+            rf"repeat_paced_{_WINDOW}",
+            "these two hosts began anew on this port {{}} times at a steady pace in the last {window}",
+            count,
+        ),
+        (
+            rf"repeat_alike_{_WINDOW}",
+            "{{}} flows of one size between these two hosts on this port in the last {window}",
+            count,
+        ),
+        (
+            rf"repeat_routine_{_WINDOW}",
+            "{{}} short exchanges of these two hosts on this port, alike in size and pace, in the last {window}",
+            count,
+        ),
+        (rf"src_out_bytes_per_second_{_WINDOW}", "the initiator sent {{}} to all hosts over the last {window}", rate),
+        (
+            rf"dst_in_bytes_per_second_{_WINDOW}",
+            "the responder was sent {{}} by all hosts over the last {window}",
+            rate,
+        ),
+        (
+            rf"pair_out_bytes_per_second_{_WINDOW}",
+            "the initiator sent {{}} to this host over the last {window}",
+            rate,
+        ),
+        (
+            rf"pair_in_bytes_per_second_{_WINDOW}",
+            "the initiator received {{}} from this host over the last {window}",
+            rate,
+        ),
+        (
+            rf"dns_packets_per_minute_{_WINDOW}",
+            "the initiator sent {{}} DNS packets a minute over the last {window}",
+            count,
+        ),
+        (rf"dns_bytes_per_second_{_WINDOW}", "the initiator sent {{}} of DNS over the last {window}", rate),
+        (
+            rf"dns_large_bytes_per_second_{_WINDOW}",
+            "the initiator's DNS questions carried {{}} more than names of hosts need over the last {window}",
+            rate,
+        ),
+        (
+            rf"icmp_packets_per_minute_{_WINDOW}",
+            "the initiator exchanged {{}} ICMP packets a minute over the last {window}",
+            count,
+        ),
+        (rf"icmp_bytes_per_second_{_WINDOW}", "the initiator exchanged {{}} of ICMP over the last {window}", rate),
+        (
+            rf"icmp_large_bytes_per_second_{_WINDOW}",
+            "the initiator's ICMP carried {{}} more than a usual ping over the last {window}",
+            rate,
+        ),
         ("bytes_per_second", "{{}}", rate),
         ("packets_per_second", "{{}}", packet_rate),
         ("src2dst_bytes_share", "the initiator sent {{}} of the bytes", share),
@@ -173,6 +242,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], str, Callable[[float], str]], ...]
 
 _INDICATORS: Final = {
     "unanswered": ("the responder never answered", "an answer came"),
+    "dst_is_group": ("the flow goes to a group of hosts", "the flow goes to one host"),
     "is_tcp": ("the flow is TCP", "the flow is not TCP"),
     "is_udp": ("the flow is UDP", "the flow is not UDP"),
     "is_icmp": ("the flow is ICMP", "the flow is not ICMP"),

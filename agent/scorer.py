@@ -26,7 +26,7 @@ import onnxruntime
 from agent.errors import ModelRefused
 from agent.onnx_file import MOST_BYTES, require_plain
 from protos import contract
-from protos.manifest import INPUT, METADATA_KEY, OUTPUTS, ManifestError, parse, require_contract
+from protos.manifest import CLASS_SCORES, INPUT, METADATA_KEY, OUTPUTS, ManifestError, parse, require_contract
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,9 @@ MOST_SCORE: Final = 1e6
 _CHUNK: Final = 512
 """Rows a run of the graph: enough for full speed, few enough that its intermediate tensors stay small."""
 _FATAL_ONLY: Final = 4
+
+LIKELY: Final = 0.5
+"""Share from which a class is named."""
 
 CHILD_MEMORY_BYTES: Final = 1 << 30
 CHILD_CPU_S: Final = 20
@@ -99,6 +102,30 @@ class Scorer:
         return contributions, expected
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Families of attacks this model can name; none without a classifier."""
+        return self.manifest.classes
+
+    def classify(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A share for each of `classes`, `[n, K]`; what is missing to 1 is that of ordinary traffic."""
+        shares = np.zeros((len(rows), len(self.classes)), dtype=np.float32)
+        for start in range(0, len(rows) if self.classes else 0, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            [shares[part]] = self._run([CLASS_SCORES], rows[part], self._failing)
+        return shares
+
+    def likely(self, rows: NDArray[np.float32]) -> list[tuple[str, float] | None]:
+        """The family each row most looks like and its share, where that is likelier than not."""
+        if not self.classes:
+            return [None] * len(rows)
+        shares = self.classify(rows)
+        best = shares.argmax(axis=1)
+        return [
+            (self.classes[at], float(row[at])) if row[at] >= LIKELY else None
+            for at, row in zip(best.tolist(), shares, strict=True)
+        ]
+
+    @property
     def _failing(self) -> str:
         return f"scoring with model {self.digest[:12]}"
 
@@ -116,7 +143,8 @@ class Scorer:
     def _require_signature(self, path: Path) -> None:
         inputs = {entry.name: (entry.type, entry.shape) for entry in self._session.get_inputs()}
         outputs = {entry.name for entry in self._session.get_outputs()}
-        missing = [name for name in OUTPUTS if name not in outputs]
+        wanted = (*OUTPUTS, CLASS_SCORES) if self.manifest.classes else OUTPUTS
+        missing = [name for name in wanted if name not in outputs]
         if missing:
             raise ModelRefused(
                 f"loading model {path}: it lacks the output{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
@@ -142,7 +170,10 @@ class Scorer:
         shapes = (scores.shape, contributions.shape, expected.shape)
         if shapes != ((len(rows),), rows.shape, rows.shape):
             raise ModelRefused(f"loading model {path}: outputs have the shapes {shapes} for {len(rows)} rows")
-        if not all(np.isfinite(output).all() for output in (scores, contributions, expected)):
+        shares = self._run([CLASS_SCORES], rows, doing) if self.classes else []
+        if any(part.shape != (len(rows), len(self.classes)) for part in shares):
+            raise ModelRefused(f"loading model {path}: it scores other classes than its manifest names; train it again")
+        if not all(np.isfinite(output).all() for output in (scores, contributions, expected, *shares)):
             raise ModelRefused(f"loading model {path}: the self-test gives values that are not numbers; train it again")
         if not np.allclose(scores, promised, rtol=TOLERANCE, atol=TOLERANCE):
             worst = float(np.abs(scores - promised).max())

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from agent import footprint, health, models
 from agent.batch import Gathering
 from agent.clock import SystemClock
 from agent.config import add_flags, from_arguments, require_source
+from agent.counting import TallyFile
 from agent.errors import AgentError, ModelRefused
 from agent.keeper import Keeper
 from agent.meter import FileSource, LiveSource, Meter
@@ -70,6 +72,7 @@ class Sensor:
         source: Source,
         pipeline: Pipeline,
         keeper: Keeper,
+        counts: TallyFile,
         clock: Clock,
         orphaned: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -78,6 +81,7 @@ class Sensor:
         self._source = source
         self._pipeline = pipeline
         self._keeper = keeper
+        self._counts = counts
         self._clock = clock
         self._orphaned = orphaned
         self._watch = models.ModelWatch(state, clock)
@@ -123,6 +127,7 @@ class Sensor:
             self._judge()
             self._flush()
             self._keeper.close()
+            self._counts.save()
             self._report()
 
     # --- flows -------------------------------------------------------------------------------------------------
@@ -160,6 +165,7 @@ class Sensor:
         self._latency_ms = (ended - min(started, self._held_since)) * 1000
         if not self._gathering.count:
             self._gathered_since = ended
+        rows = self._counts.count(rows, self._pipeline.origin.model_digest, now_ms=self._clock.wall_ms())
         self._gathering.add(leaving(rows))
 
     def _flush(self) -> None:
@@ -180,6 +186,7 @@ class Sensor:
             self._next_report = now + REPORT_S
             self._keeper.tick()
             self._report()
+            self._counts.tick(now)
             if now >= self._next_trim:
                 self._next_trim = now + TRIM_S
                 footprint.trim()
@@ -338,6 +345,7 @@ def build(config: AgentConfig, clock: Clock, *, replay: Sequence[Path], speed: f
         source=source,
         pipeline=pipeline,
         keeper=keeper,
+        counts=TallyFile(state.scores, new_run=lambda: secrets.token_hex(8), seed=secrets.randbits(62)),
         clock=clock,
         orphaned=lambda: bool(parent) and os.getppid() != parent,
     )

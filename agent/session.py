@@ -14,6 +14,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from agent import footprint, health
 from agent.errors import AgentError, AggregatorAway
 from agent.offers import Answer, Offer, Outcome, read_status
@@ -94,6 +96,8 @@ class Session:
         self._paused_until = 0.0
         self._running_said = ""
         self._refused_said: set[str] = set()
+        self._scores_stamp = (0, 0, 0)
+        self._scores_said: dict[tuple[str, int, str], bytes] = {}
         self._offer: asyncio.Task[None] | None = None
         self._offered = ""
 
@@ -239,7 +243,26 @@ class Session:
             policy_version=report.policy_version,
             sent_ms=now_ms,
         )
+        await self._send_scores()
         await self._line.send(fleet_pb2.AgentMessage(heartbeat=heartbeat))
+
+    async def _send_scores(self) -> None:
+        """What the sensor counted and was not said on this stream yet. Said twice it changes nothing."""
+        changed = stamp(self._state.scores)
+        if changed == self._scores_stamp:
+            return
+        try:
+            counted = batch_pb2.ScoreLog.FromString(self._state.scores.read_bytes())
+        except (OSError, DecodeError):
+            return  # the sensor is about to make a new one
+        self._scores_stamp = changed
+        for hour in counted.hours:
+            key, content = (hour.run, hour.hour_ms, hour.model_digest), hour.SerializeToString()
+            if self._scores_said.get(key) != content:
+                await self._line.send(fleet_pb2.AgentMessage(score_counts=hour))
+                self._scores_said[key] = content
+        kept = {(hour.run, hour.hour_ms, hour.model_digest) for hour in counted.hours}
+        self._scores_said = {key: content for key, content in self._scores_said.items() if key in kept}
 
     # --- models ------------------------------------------------------------------------------------------------
 

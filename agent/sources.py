@@ -87,30 +87,41 @@ class _Counts:
         return MeterStats(**sums)
 
 
-class LiveFlows:
-    """An interface. `new_meter` makes a meter for it; each lasts until the interface is lost."""
+class _Metered:
+    """What the two sources have alike: one meter after another, and what they all counted."""
 
-    def __init__(self, name: str, new_meter: Callable[[], Metering], clock: Clock) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.part = 0
         self.trouble = ""
         self.failure: SourceError | None = None
-        self._new_meter = new_meter
-        self._clock = clock
         self._meter: Metering | None = None
         self._counts = _Counts(MeterStats())
         self._stopping = False
 
     @property
     def stats(self) -> MeterStats:
-        """Counts since the start."""
+        """Counts since the start, over every meter."""
         return self._counts.with_current(self._meter.stats) if self._meter else self._counts.total
 
     def stop(self) -> None:
-        """End soon."""
+        """End soon, emitting what is held. Safe in a signal handler."""
         self._stopping = True
         if self._meter is not None:
             self._meter.stop()
+
+
+class LiveFlows(_Metered):
+    """An interface. `new_meter` makes a meter for it; each lasts until the interface is lost."""
+
+    def __init__(self, name: str, new_meter: Callable[[], Metering], clock: Clock) -> None:
+        super().__init__(name)
+        self._new_meter = new_meter
+        self._clock = clock
+
+    def stop(self) -> None:
+        """End soon, also when it waits for the interface to come back."""
+        super().stop()
         self._clock.wake()
 
     def batches(self) -> Iterator[NDArray]:
@@ -152,30 +163,13 @@ class LiveFlows:
             self._clock.wait(min(left, _TICK_S))
 
 
-class ReplayFlows:
+class ReplayFlows(_Metered):
     """Captures one after the other, each with a meter of its own and as a `part` of its own."""
 
     def __init__(self, files: Sequence[Path], new_meter: Callable[[Path], Metering]) -> None:
-        self.name = ", ".join(file.name for file in files)
-        self.part = 0
-        self.trouble = ""
-        self.failure: SourceError | None = None
+        super().__init__(", ".join(file.name for file in files))
         self._files = files
         self._new_meter = new_meter
-        self._meter: Metering | None = None
-        self._counts = _Counts(MeterStats())
-        self._stopping = False
-
-    @property
-    def stats(self) -> MeterStats:
-        """Counts over all captures so far."""
-        return self._counts.with_current(self._meter.stats) if self._meter else self._counts.total
-
-    def stop(self) -> None:
-        """End soon."""
-        self._stopping = True
-        if self._meter is not None:
-            self._meter.stop()
 
     def batches(self) -> Iterator[NDArray]:
         """Flows of every capture. `failure` says when one was truncated; the next one follows all the same."""

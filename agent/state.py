@@ -6,6 +6,7 @@
     policy.json         the latest policy, written by the shipper
     health.json         the sensor's figures, about every second
     model_status.json   which model the sensor runs, and what it refused
+    scores.pb           scores of all flows, counted by hour (agent/counting.py)
     link.json           whether the shipper has the aggregator's ear
     agent_id            this agent's name, when nobody configured one
 
@@ -75,6 +76,11 @@ class StateDir:
         return self.root / "model_status.json"
 
     @property
+    def scores(self) -> Path:
+        """What the sensor counted."""
+        return self.root / "scores.pb"
+
+    @property
     def link(self) -> Path:
         """What the shipper says of the aggregator."""
         return self.root / "link.json"
@@ -104,10 +110,15 @@ class StateDir:
 
 def replace_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Put `text` at `path` by rename. `durable` waits for the disk. Raises `OSError`; the old file then remains."""
+    replace_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def replace_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """The same for bytes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

@@ -40,6 +40,27 @@ def meter_features(capture: str) -> tuple[int, float]:
     return flows, time.perf_counter() - started
 
 
+def features_on_off(capture: str) -> tuple[float, float]:
+    """Rate with features over the rate without them, by processor time: metered in turn, the best of four of each.
+
+    A busy machine slows one run more than the next, so two rates of different minutes say little about each other.
+    """
+    from agent.context import Context
+    from agent.features import compute
+    from agent.meter import FileSource, Meter
+
+    def spent(features: bool) -> float:
+        context, started = Context(), time.process_time()
+        for batch in Meter(FileSource(Path(capture))).batches():
+            if features:
+                compute(batch, context)
+        return time.process_time() - started
+
+    spent(features=True)  # imports and first touches
+    runs = [(spent(features=False), spent(features=True)) for _ in range(4)]
+    return min(off for off, _ in runs), min(on for _, on in runs)
+
+
 def meter_features_scoring(capture: str, model: str) -> tuple[int, float]:
     """Meter, features and scores, as the sensor does them."""
     from agent.context import Context
@@ -90,8 +111,9 @@ def spool() -> tuple[int, float]:
     from agent.clock import SystemClock
     from agent.spool import Spool
     from agent.state import StateDir
+    from protos import contract
 
-    payload, rows = os.urandom(1000 * 93 * 4), 1000
+    payload, rows = os.urandom(1000 * len(contract.FEATURES) * 4), 1000
     with tempfile.TemporaryDirectory() as folder:
         state = StateDir(Path(folder))
         state.prepare()

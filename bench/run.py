@@ -74,6 +74,7 @@ def main() -> int:
             ("nfstreamer", [str(capture)]),
             ("meter", [str(capture)]),
             ("meter_features", [str(capture)]),
+            ("features_on_off", [str(capture)]),
             ("meter_features_scoring", [str(capture), str(model)]),
             ("scoring", [str(model)]),
             ("explaining", [str(model)]),
@@ -95,12 +96,14 @@ def report(figures: dict[str, dict[str, object]], resident: dict[str, float]) ->
     """The table, and each promise beside what was measured."""
     print(f"\n{'':26}{'best/s':>12}{'median/s':>12}{'worst/s':>12}{'peak MiB':>10}")
     for name, figure in figures.items():
-        cells = [f"{figure[key]:>12,.0f}" for key in ("best", "median", "worst")]
+        digits = ".3f" if float(figure["best"]) < 100 else ",.0f"  # type: ignore[arg-type]
+        cells = [f"{figure[key]:>12{digits}}" for key in ("best", "median", "worst")]
         print(f"{name:26}{''.join(cells)}{figure['peak_rss_mib']:>10.0f}")
     base = float(figures["nfstreamer"]["best"])  # type: ignore[arg-type]
     rows = [
         ("meter against NFStreamer", float(figures["meter"]["best"]) / base, 4.0, "x"),  # type: ignore[arg-type]
         ("with features and scoring", float(figures["meter_features_scoring"]["best"]) / base, 3.0, "x"),  # type: ignore[arg-type]
+        ("features on against off", float(figures["features_on_off"]["median"]), 0.75, "x"),  # type: ignore[arg-type]
         ("rows scored a second", float(figures["scoring"]["best"]) / 1e6, 1.0, "million"),  # type: ignore[arg-type]
     ]
     print()

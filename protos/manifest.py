@@ -23,7 +23,9 @@ METADATA_KEY: Final = "anomaflow.manifest"
 FORMAT: Final = 1
 INPUT: Final = "features"
 OUTPUTS: Final = ("score", "contributions", "expected")
-"""Every model has these outputs: `[n]`, `[n, F]` and `[n, F]`. A classifier adds `class_scores [n, K]`."""
+"""Every model has these outputs: `[n]`, `[n, F]` and `[n, F]`."""
+CLASS_SCORES: Final = "class_scores"
+"""A model with a classifier has this output as well, `[n, K]`: a share for each of the manifest's K `classes`."""
 
 
 class ManifestError(ValueError):
@@ -49,6 +51,12 @@ class Threshold:
     score: float
     certified: bool
     """True when a Beta certificate on the calibration rows covers it, False when a tail estimate stands in."""
+
+    windows: float | None = None
+    """Share of host-windows (a host and ten minutes) promised to hold a flow that reaches it; None where unknown."""
+
+    windows_certified: bool = False
+    """True when a Beta certificate on the calibration rows' host-windows covers `windows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,23 @@ class Manifest:
         return rows, np.asarray(self.self_test_scores, dtype=np.float32)
 
 
+def read_thresholds(raw: list[dict[str, Any]]) -> list[Threshold]:
+    """Thresholds as JSON keeps them; fields of a newer version are ignored, those an older one lacked have defaults.
+
+    Raises `KeyError`, `TypeError` or `ValueError` for what is none.
+    """
+    return [
+        Threshold(
+            alpha=float(entry["alpha"]),
+            score=float(entry["score"]),
+            certified=bool(entry["certified"]),
+            windows=None if entry.get("windows") is None else float(entry["windows"]),
+            windows_certified=bool(entry.get("windows_certified", False)),
+        )
+        for entry in raw
+    ]
+
+
 def encode_rows(matrix: NDArray[np.float32]) -> str:
     """Self-test rows as the manifest keeps them."""
     return base64.b64encode(contract.pack_matrix(matrix)).decode("ascii")
@@ -109,9 +134,7 @@ def parse(text: str | None) -> Manifest:
             created_ms=int(raw["created_ms"]),
             profile=CaptureProfile(**{key: int(raw["profile"][key]) for key in CaptureProfile.__dataclass_fields__}),
             calibration_rows=int(raw["calibration_rows"]),
-            thresholds=tuple(
-                Threshold(float(t["alpha"]), float(t["score"]), bool(t["certified"])) for t in raw["thresholds"]
-            ),
+            thresholds=tuple(read_thresholds(raw["thresholds"])),
             classes=tuple(raw.get("classes", ())),
             provenance=dict(raw.get("provenance", {})),
             report_digest=str(raw.get("report_digest", "")),

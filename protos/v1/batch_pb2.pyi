@@ -61,12 +61,18 @@ class Alert(google.protobuf.message.Message):
     SCORE_FIELD_NUMBER: builtins.int
     THRESHOLD_FIELD_NUMBER: builtins.int
     REASONS_FIELD_NUMBER: builtins.int
+    HOUR_MS_FIELD_NUMBER: builtins.int
+    WEIGHED_FIELD_NUMBER: builtins.int
     row: builtins.int
     """row of the batch's columns and matrix"""
     score: builtins.float
     """-log10 p"""
     threshold: builtins.float
     """the score an alert needed when this one was raised"""
+    hour_ms: builtins.int
+    """hour under which the flow's score was counted (ScoreCounts.hour_ms)"""
+    weighed: builtins.bool
+    """counted in ScoreCounts.weighed too: its hosts were not beyond their share"""
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """strongest first"""
@@ -78,8 +84,10 @@ class Alert(google.protobuf.message.Message):
         score: builtins.float = ...,
         threshold: builtins.float = ...,
         reasons: collections.abc.Iterable[Global___Reason] | None = ...,
+        hour_ms: builtins.int = ...,
+        weighed: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["reasons", b"reasons", "row", b"row", "score", b"score", "threshold", b"threshold"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["hour_ms", b"hour_ms", "reasons", b"reasons", "row", b"row", "score", b"score", "threshold", b"threshold", "weighed", b"weighed"]) -> None: ...
 
 Global___Alert: typing_extensions.TypeAlias = Alert
 
@@ -196,6 +204,107 @@ class Batch(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "created_ms", b"created_ms", "feature_digest", b"feature_digest", "features", b"features", "flows", b"flows", "health", b"health", "model_digest", b"model_digest", "policy_version", b"policy_version"]) -> None: ...
 
 Global___Batch: typing_extensions.TypeAlias = Batch
+
+@typing.final
+class Counts(google.protobuf.message.Message):
+    """A histogram of scores: bins that hold something, rising, and their counts (protos/histogram.py)."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BINS_FIELD_NUMBER: builtins.int
+    COUNTS_FIELD_NUMBER: builtins.int
+    @property
+    def bins(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    @property
+    def counts(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        bins: collections.abc.Iterable[builtins.int] | None = ...,
+        counts: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bins", b"bins", "counts", b"counts"]) -> None: ...
+
+Global___Counts: typing_extensions.TypeAlias = Counts
+
+@typing.final
+class ScoreCounts(google.protobuf.message.Message):
+    """Scores of all flows of one hour under one model, ignored ones included. Cumulative: a later message of the same run,
+    hour and model replaces an earlier one, so it may come any number of times. No address and no flow is in it.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    HOUR_MS_FIELD_NUMBER: builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: builtins.int
+    FLOWS_FIELD_NUMBER: builtins.int
+    WEIGHED_FIELD_NUMBER: builtins.int
+    SOURCES_FIELD_NUMBER: builtins.int
+    TARGETS_FIELD_NUMBER: builtins.int
+    COVERED_MS_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    """random, born with the sensor's counts; others do not continue them"""
+    hour_ms: builtins.int
+    """start of the hour, wall clock of the sensor"""
+    model_digest: builtins.str
+    covered_ms: builtins.int
+    """traffic time that was counted, pauses of more than ten minutes cut short"""
+    @property
+    def flows(self) -> Global___Counts:
+        """every flow"""
+
+    @property
+    def weighed(self) -> Global___Counts:
+        """flows, of each host only a bounded number in ten minutes"""
+
+    @property
+    def sources(self) -> Global___Counts:
+        """initiators and ten minutes, by their highest score"""
+
+    @property
+    def targets(self) -> Global___Counts:
+        """responders and ten minutes, by their highest score"""
+
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        hour_ms: builtins.int = ...,
+        model_digest: builtins.str = ...,
+        flows: Global___Counts | None = ...,
+        weighed: Global___Counts | None = ...,
+        sources: Global___Counts | None = ...,
+        targets: Global___Counts | None = ...,
+        covered_ms: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["flows", b"flows", "sources", b"sources", "targets", b"targets", "weighed", b"weighed"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["covered_ms", b"covered_ms", "flows", b"flows", "hour_ms", b"hour_ms", "model_digest", b"model_digest", "run", b"run", "sources", b"sources", "targets", b"targets", "weighed", b"weighed"]) -> None: ...
+
+Global___ScoreCounts: typing_extensions.TypeAlias = ScoreCounts
+
+@typing.final
+class ScoreLog(google.protobuf.message.Message):
+    """What a sensor keeps on disk of them."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: builtins.int
+    HOURS_FIELD_NUMBER: builtins.int
+    run: builtins.str
+    @property
+    def hours(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScoreCounts]:
+        """oldest first"""
+
+    def __init__(
+        self,
+        *,
+        run: builtins.str = ...,
+        hours: collections.abc.Iterable[Global___ScoreCounts] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["hours", b"hours", "run", b"run"]) -> None: ...
+
+Global___ScoreLog: typing_extensions.TypeAlias = ScoreLog
 
 @typing.final
 class Gap(google.protobuf.message.Message):

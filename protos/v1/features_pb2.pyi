@@ -121,6 +121,29 @@ class FlowFeatures(google.protobuf.message.Message):
     PAIR_PORTS_300S_FIELD_NUMBER: builtins.int
     PAIR_UNANSWERED_300S_FIELD_NUMBER: builtins.int
     SERVICE_FLOWS_300S_FIELD_NUMBER: builtins.int
+    DST_IS_GROUP_FIELD_NUMBER: builtins.int
+    SRC_REFUSED_300S_FIELD_NUMBER: builtins.int
+    SRC_OUT_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    DST_IN_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    PAIR_OUT_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    PAIR_IN_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    SRC_SERVICE_PEERS_10S_FIELD_NUMBER: builtins.int
+    SRC_SERVICE_PEERS_300S_FIELD_NUMBER: builtins.int
+    SERVICE_HELD_10S_FIELD_NUMBER: builtins.int
+    SERVICE_HELD_300S_FIELD_NUMBER: builtins.int
+    REPEAT_EXCHANGES_10S_FIELD_NUMBER: builtins.int
+    REPEAT_EXCHANGES_300S_FIELD_NUMBER: builtins.int
+    REPEAT_PACED_10S_FIELD_NUMBER: builtins.int
+    REPEAT_PACED_300S_FIELD_NUMBER: builtins.int
+    REPEAT_ALIKE_10S_FIELD_NUMBER: builtins.int
+    REPEAT_ALIKE_300S_FIELD_NUMBER: builtins.int
+    REPEAT_ROUTINE_300S_FIELD_NUMBER: builtins.int
+    DNS_PACKETS_PER_MINUTE_300S_FIELD_NUMBER: builtins.int
+    DNS_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    DNS_LARGE_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    ICMP_PACKETS_PER_MINUTE_300S_FIELD_NUMBER: builtins.int
+    ICMP_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
+    ICMP_LARGE_BYTES_PER_SECOND_300S_FIELD_NUMBER: builtins.int
     bidirectional_duration_ms: builtins.float
     """--- volume and time, both directions ---
     Time between the first and the last packet, both directions. Milliseconds.
@@ -339,6 +362,60 @@ class FlowFeatures(google.protobuf.message.Message):
     """Unanswered flows of this pair. Damped count."""
     service_flows_300s: builtins.float
     """Flows to this responder and port, from anyone. Damped count."""
+    dst_is_group: builtins.float
+    """--- who is addressed ---
+    1 when the responder address is multicast or broadcast, where no answer is due, else 0. Indicator.
+    """
+    src_refused_300s: builtins.float
+    """--- context: refusals, volumes and sweeps ---
+    TCP connections of this initiator that were refused: a reset for an answer, or a reset before any data. Damped count.
+    """
+    src_out_bytes_per_second_300s: builtins.float
+    """Bytes sent by this initiator to anyone, damped and divided by 300 s. Bytes per second."""
+    dst_in_bytes_per_second_300s: builtins.float
+    """Bytes sent to this responder by anyone, damped and divided by 300 s. Bytes per second."""
+    pair_out_bytes_per_second_300s: builtins.float
+    """Bytes from this initiator to this responder, damped and divided by 300 s. Bytes per second."""
+    pair_in_bytes_per_second_300s: builtins.float
+    """Bytes from this responder back to this initiator, damped and divided by 300 s. Bytes per second."""
+    src_service_peers_10s: builtins.float
+    """Distinct responders of this initiator on this responder port, damped like the peers over 10 s. Damped count."""
+    src_service_peers_300s: builtins.float
+    """Distinct responders of this initiator on this responder port, damped like the peers over 300 s. Damped count."""
+    service_held_10s: builtins.float
+    """--- context: how the conversations with one service look ---
+    Pieces of TCP conversations with this responder and port, from anyone, that stay open under 100 bytes per second, over 10 s. Damped count.
+    """
+    service_held_300s: builtins.float
+    """Pieces of TCP conversations with this responder and port, from anyone, that stay open under 100 bytes per second, over 300 s. Damped count."""
+    repeat_exchanges_10s: builtins.float
+    """Short TCP exchanges of this pair on this port (opened, data both ways, closed, at most 10,000 bytes), over 10 s. Damped count."""
+    repeat_exchanges_300s: builtins.float
+    """Short TCP exchanges of this pair on this port (opened, data both ways, closed, at most 10,000 bytes), over 300 s. Damped count."""
+    repeat_paced_10s: builtins.float
+    """Pauses between the starts of conversations of this pair on this port, divided by 1 + 4 deviations of log(1 + seconds): high for many and regular ones, over 10 s. Damped count."""
+    repeat_paced_300s: builtins.float
+    """Pauses between the starts of conversations of this pair on this port, divided by 1 + 4 deviations of log(1 + seconds): high for many and regular ones, over 300 s. Damped count."""
+    repeat_alike_10s: builtins.float
+    """Flows of this pair on this port, divided by 1 + 4 deviations of log(1 + bytes): high for many of one size, over 10 s. Damped count."""
+    repeat_alike_300s: builtins.float
+    """Flows of this pair on this port, divided by 1 + 4 deviations of log(1 + bytes): high for many of one size, over 300 s. Damped count."""
+    repeat_routine_300s: builtins.float
+    """Short TCP exchanges of this pair on this port, divided by both spreads above: high for many, regular and of one size, over 300 s. Damped count."""
+    dns_packets_per_minute_300s: builtins.float
+    """--- context: volumes of protocols that carry tunnels; 0 for flows of other protocols ---
+    DNS (port 53) packets sent by this initiator to anyone, damped and divided by 5 min. Packets per minute.
+    """
+    dns_bytes_per_second_300s: builtins.float
+    """DNS bytes sent by this initiator to anyone, damped and divided by 300 s. Bytes per second."""
+    dns_large_bytes_per_second_300s: builtins.float
+    """Of these bytes, what each flow has beyond 100 a packet: more than names of hosts need. Bytes per second."""
+    icmp_packets_per_minute_300s: builtins.float
+    """ICMP packets of this initiator's flows, both ways, damped and divided by 5 min. Packets per minute."""
+    icmp_bytes_per_second_300s: builtins.float
+    """ICMP bytes of this initiator's flows, both ways, damped and divided by 300 s. Bytes per second."""
+    icmp_large_bytes_per_second_300s: builtins.float
+    """Of these bytes, what each flow has beyond 100 a packet: more than the usual ping. Bytes per second."""
     def __init__(
         self,
         *,
@@ -435,7 +512,30 @@ class FlowFeatures(google.protobuf.message.Message):
         pair_ports_300s: builtins.float = ...,
         pair_unanswered_300s: builtins.float = ...,
         service_flows_300s: builtins.float = ...,
+        dst_is_group: builtins.float = ...,
+        src_refused_300s: builtins.float = ...,
+        src_out_bytes_per_second_300s: builtins.float = ...,
+        dst_in_bytes_per_second_300s: builtins.float = ...,
+        pair_out_bytes_per_second_300s: builtins.float = ...,
+        pair_in_bytes_per_second_300s: builtins.float = ...,
+        src_service_peers_10s: builtins.float = ...,
+        src_service_peers_300s: builtins.float = ...,
+        service_held_10s: builtins.float = ...,
+        service_held_300s: builtins.float = ...,
+        repeat_exchanges_10s: builtins.float = ...,
+        repeat_exchanges_300s: builtins.float = ...,
+        repeat_paced_10s: builtins.float = ...,
+        repeat_paced_300s: builtins.float = ...,
+        repeat_alike_10s: builtins.float = ...,
+        repeat_alike_300s: builtins.float = ...,
+        repeat_routine_300s: builtins.float = ...,
+        dns_packets_per_minute_300s: builtins.float = ...,
+        dns_bytes_per_second_300s: builtins.float = ...,
+        dns_large_bytes_per_second_300s: builtins.float = ...,
+        icmp_packets_per_minute_300s: builtins.float = ...,
+        icmp_bytes_per_second_300s: builtins.float = ...,
+        icmp_large_bytes_per_second_300s: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bidirectional_ack_packets", b"bidirectional_ack_packets", "bidirectional_bytes", b"bidirectional_bytes", "bidirectional_cwr_packets", b"bidirectional_cwr_packets", "bidirectional_duration_ms", b"bidirectional_duration_ms", "bidirectional_ece_packets", b"bidirectional_ece_packets", "bidirectional_fin_packets", b"bidirectional_fin_packets", "bidirectional_max_piat_ms", b"bidirectional_max_piat_ms", "bidirectional_max_ps", b"bidirectional_max_ps", "bidirectional_mean_piat_ms", b"bidirectional_mean_piat_ms", "bidirectional_mean_ps", b"bidirectional_mean_ps", "bidirectional_min_piat_ms", b"bidirectional_min_piat_ms", "bidirectional_min_ps", b"bidirectional_min_ps", "bidirectional_packets", b"bidirectional_packets", "bidirectional_psh_packets", b"bidirectional_psh_packets", "bidirectional_rst_packets", b"bidirectional_rst_packets", "bidirectional_stddev_piat_ms", b"bidirectional_stddev_piat_ms", "bidirectional_stddev_ps", b"bidirectional_stddev_ps", "bidirectional_syn_packets", b"bidirectional_syn_packets", "bidirectional_urg_packets", b"bidirectional_urg_packets", "bytes_per_second", b"bytes_per_second", "dst2src_ack_packets", b"dst2src_ack_packets", "dst2src_bytes", b"dst2src_bytes", "dst2src_cwr_packets", b"dst2src_cwr_packets", "dst2src_duration_ms", b"dst2src_duration_ms", "dst2src_ece_packets", b"dst2src_ece_packets", "dst2src_fin_packets", b"dst2src_fin_packets", "dst2src_max_piat_ms", b"dst2src_max_piat_ms", "dst2src_max_ps", b"dst2src_max_ps", "dst2src_mean_piat_ms", b"dst2src_mean_piat_ms", "dst2src_mean_ps", b"dst2src_mean_ps", "dst2src_min_piat_ms", b"dst2src_min_piat_ms", "dst2src_min_ps", b"dst2src_min_ps", "dst2src_packets", b"dst2src_packets", "dst2src_psh_packets", b"dst2src_psh_packets", "dst2src_rst_packets", b"dst2src_rst_packets", "dst2src_stddev_piat_ms", b"dst2src_stddev_piat_ms", "dst2src_stddev_ps", b"dst2src_stddev_ps", "dst2src_syn_packets", b"dst2src_syn_packets", "dst2src_urg_packets", b"dst2src_urg_packets", "dst_flows_10s", b"dst_flows_10s", "dst_flows_300s", b"dst_flows_300s", "dst_peers_10s", b"dst_peers_10s", "dst_peers_300s", b"dst_peers_300s", "dst_port_dynamic", b"dst_port_dynamic", "dst_port_registered", b"dst_port_registered", "dst_port_well_known", b"dst_port_well_known", "dst_ports_10s", b"dst_ports_10s", "dst_ports_300s", b"dst_ports_300s", "dst_unanswered_10s", b"dst_unanswered_10s", "dst_unanswered_300s", b"dst_unanswered_300s", "is_icmp", b"is_icmp", "is_ipv6", b"is_ipv6", "is_tcp", b"is_tcp", "is_udp", b"is_udp", "packets_per_second", b"packets_per_second", "pair_flows_10s", b"pair_flows_10s", "pair_flows_300s", b"pair_flows_300s", "pair_ports_10s", b"pair_ports_10s", "pair_ports_300s", b"pair_ports_300s", "pair_unanswered_10s", b"pair_unanswered_10s", "pair_unanswered_300s", b"pair_unanswered_300s", "service_flows_10s", b"service_flows_10s", "service_flows_300s", b"service_flows_300s", "src2dst_ack_packets", b"src2dst_ack_packets", "src2dst_bytes", b"src2dst_bytes", "src2dst_bytes_per_packet", b"src2dst_bytes_per_packet", "src2dst_bytes_share", b"src2dst_bytes_share", "src2dst_cwr_packets", b"src2dst_cwr_packets", "src2dst_duration_ms", b"src2dst_duration_ms", "src2dst_ece_packets", b"src2dst_ece_packets", "src2dst_fin_packets", b"src2dst_fin_packets", "src2dst_max_piat_ms", b"src2dst_max_piat_ms", "src2dst_max_ps", b"src2dst_max_ps", "src2dst_mean_piat_ms", b"src2dst_mean_piat_ms", "src2dst_mean_ps", b"src2dst_mean_ps", "src2dst_min_piat_ms", b"src2dst_min_piat_ms", "src2dst_min_ps", b"src2dst_min_ps", "src2dst_packets", b"src2dst_packets", "src2dst_psh_packets", b"src2dst_psh_packets", "src2dst_rst_packets", b"src2dst_rst_packets", "src2dst_stddev_piat_ms", b"src2dst_stddev_piat_ms", "src2dst_stddev_ps", b"src2dst_stddev_ps", "src2dst_syn_packets", b"src2dst_syn_packets", "src2dst_urg_packets", b"src2dst_urg_packets", "src_flows_10s", b"src_flows_10s", "src_flows_300s", b"src_flows_300s", "src_peers_10s", b"src_peers_10s", "src_peers_300s", b"src_peers_300s", "src_ports_10s", b"src_ports_10s", "src_ports_300s", b"src_ports_300s", "src_unanswered_10s", b"src_unanswered_10s", "src_unanswered_300s", b"src_unanswered_300s", "unanswered", b"unanswered"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bidirectional_ack_packets", b"bidirectional_ack_packets", "bidirectional_bytes", b"bidirectional_bytes", "bidirectional_cwr_packets", b"bidirectional_cwr_packets", "bidirectional_duration_ms", b"bidirectional_duration_ms", "bidirectional_ece_packets", b"bidirectional_ece_packets", "bidirectional_fin_packets", b"bidirectional_fin_packets", "bidirectional_max_piat_ms", b"bidirectional_max_piat_ms", "bidirectional_max_ps", b"bidirectional_max_ps", "bidirectional_mean_piat_ms", b"bidirectional_mean_piat_ms", "bidirectional_mean_ps", b"bidirectional_mean_ps", "bidirectional_min_piat_ms", b"bidirectional_min_piat_ms", "bidirectional_min_ps", b"bidirectional_min_ps", "bidirectional_packets", b"bidirectional_packets", "bidirectional_psh_packets", b"bidirectional_psh_packets", "bidirectional_rst_packets", b"bidirectional_rst_packets", "bidirectional_stddev_piat_ms", b"bidirectional_stddev_piat_ms", "bidirectional_stddev_ps", b"bidirectional_stddev_ps", "bidirectional_syn_packets", b"bidirectional_syn_packets", "bidirectional_urg_packets", b"bidirectional_urg_packets", "bytes_per_second", b"bytes_per_second", "dns_bytes_per_second_300s", b"dns_bytes_per_second_300s", "dns_large_bytes_per_second_300s", b"dns_large_bytes_per_second_300s", "dns_packets_per_minute_300s", b"dns_packets_per_minute_300s", "dst2src_ack_packets", b"dst2src_ack_packets", "dst2src_bytes", b"dst2src_bytes", "dst2src_cwr_packets", b"dst2src_cwr_packets", "dst2src_duration_ms", b"dst2src_duration_ms", "dst2src_ece_packets", b"dst2src_ece_packets", "dst2src_fin_packets", b"dst2src_fin_packets", "dst2src_max_piat_ms", b"dst2src_max_piat_ms", "dst2src_max_ps", b"dst2src_max_ps", "dst2src_mean_piat_ms", b"dst2src_mean_piat_ms", "dst2src_mean_ps", b"dst2src_mean_ps", "dst2src_min_piat_ms", b"dst2src_min_piat_ms", "dst2src_min_ps", b"dst2src_min_ps", "dst2src_packets", b"dst2src_packets", "dst2src_psh_packets", b"dst2src_psh_packets", "dst2src_rst_packets", b"dst2src_rst_packets", "dst2src_stddev_piat_ms", b"dst2src_stddev_piat_ms", "dst2src_stddev_ps", b"dst2src_stddev_ps", "dst2src_syn_packets", b"dst2src_syn_packets", "dst2src_urg_packets", b"dst2src_urg_packets", "dst_flows_10s", b"dst_flows_10s", "dst_flows_300s", b"dst_flows_300s", "dst_in_bytes_per_second_300s", b"dst_in_bytes_per_second_300s", "dst_is_group", b"dst_is_group", "dst_peers_10s", b"dst_peers_10s", "dst_peers_300s", b"dst_peers_300s", "dst_port_dynamic", b"dst_port_dynamic", "dst_port_registered", b"dst_port_registered", "dst_port_well_known", b"dst_port_well_known", "dst_ports_10s", b"dst_ports_10s", "dst_ports_300s", b"dst_ports_300s", "dst_unanswered_10s", b"dst_unanswered_10s", "dst_unanswered_300s", b"dst_unanswered_300s", "icmp_bytes_per_second_300s", b"icmp_bytes_per_second_300s", "icmp_large_bytes_per_second_300s", b"icmp_large_bytes_per_second_300s", "icmp_packets_per_minute_300s", b"icmp_packets_per_minute_300s", "is_icmp", b"is_icmp", "is_ipv6", b"is_ipv6", "is_tcp", b"is_tcp", "is_udp", b"is_udp", "packets_per_second", b"packets_per_second", "pair_flows_10s", b"pair_flows_10s", "pair_flows_300s", b"pair_flows_300s", "pair_in_bytes_per_second_300s", b"pair_in_bytes_per_second_300s", "pair_out_bytes_per_second_300s", b"pair_out_bytes_per_second_300s", "pair_ports_10s", b"pair_ports_10s", "pair_ports_300s", b"pair_ports_300s", "pair_unanswered_10s", b"pair_unanswered_10s", "pair_unanswered_300s", b"pair_unanswered_300s", "repeat_alike_10s", b"repeat_alike_10s", "repeat_alike_300s", b"repeat_alike_300s", "repeat_exchanges_10s", b"repeat_exchanges_10s", "repeat_exchanges_300s", b"repeat_exchanges_300s", "repeat_paced_10s", b"repeat_paced_10s", "repeat_paced_300s", b"repeat_paced_300s", "repeat_routine_300s", b"repeat_routine_300s", "service_flows_10s", b"service_flows_10s", "service_flows_300s", b"service_flows_300s", "service_held_10s", b"service_held_10s", "service_held_300s", b"service_held_300s", "src2dst_ack_packets", b"src2dst_ack_packets", "src2dst_bytes", b"src2dst_bytes", "src2dst_bytes_per_packet", b"src2dst_bytes_per_packet", "src2dst_bytes_share", b"src2dst_bytes_share", "src2dst_cwr_packets", b"src2dst_cwr_packets", "src2dst_duration_ms", b"src2dst_duration_ms", "src2dst_ece_packets", b"src2dst_ece_packets", "src2dst_fin_packets", b"src2dst_fin_packets", "src2dst_max_piat_ms", b"src2dst_max_piat_ms", "src2dst_max_ps", b"src2dst_max_ps", "src2dst_mean_piat_ms", b"src2dst_mean_piat_ms", "src2dst_mean_ps", b"src2dst_mean_ps", "src2dst_min_piat_ms", b"src2dst_min_piat_ms", "src2dst_min_ps", b"src2dst_min_ps", "src2dst_packets", b"src2dst_packets", "src2dst_psh_packets", b"src2dst_psh_packets", "src2dst_rst_packets", b"src2dst_rst_packets", "src2dst_stddev_piat_ms", b"src2dst_stddev_piat_ms", "src2dst_stddev_ps", b"src2dst_stddev_ps", "src2dst_syn_packets", b"src2dst_syn_packets", "src2dst_urg_packets", b"src2dst_urg_packets", "src_flows_10s", b"src_flows_10s", "src_flows_300s", b"src_flows_300s", "src_out_bytes_per_second_300s", b"src_out_bytes_per_second_300s", "src_peers_10s", b"src_peers_10s", "src_peers_300s", b"src_peers_300s", "src_ports_10s", b"src_ports_10s", "src_ports_300s", b"src_ports_300s", "src_refused_300s", b"src_refused_300s", "src_service_peers_10s", b"src_service_peers_10s", "src_service_peers_300s", b"src_service_peers_300s", "src_unanswered_10s", b"src_unanswered_10s", "src_unanswered_300s", b"src_unanswered_300s", "unanswered", b"unanswered"]) -> None: ...
 
 Global___FlowFeatures: typing_extensions.TypeAlias = FlowFeatures

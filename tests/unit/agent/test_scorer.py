@@ -87,6 +87,44 @@ def test_another_input_is_refused(path: Path, onnx_models: ModuleType) -> None:
         Scorer(path)
 
 
+COLUMNS = {"guessing": "pair_flows_300s", "scan": "src_ports_10s"}
+
+
+def test_a_classifier_names_what_it_knows(path: Path, onnx_models: ModuleType) -> None:
+    """A share for each class, and the likeliest one where it is likelier than not."""
+    onnx_models.write_classifier(path, columns=COLUMNS)
+    scorer = Scorer(path)
+    rows = np.zeros((600, N), dtype=np.float32)
+    rows[:200, contract.index("src_ports_10s")] = 40
+    rows[200:400, contract.index("pair_flows_300s")] = 40
+    assert scorer.classes == ("guessing", "scan")
+    assert scorer.classify(rows).shape == (600, 2)
+    named = [found[0] if found else None for found in scorer.likely(rows)]
+    assert named == ["scan"] * 200 + ["guessing"] * 200 + [None] * 200
+    assert scorer.likely(rows[:0]) == []
+
+
+def test_a_model_without_a_classifier_names_nothing(path: Path, onnx_models: ModuleType) -> None:
+    """It says so once, by having no classes."""
+    onnx_models.write_model(path)
+    scorer = Scorer(path)
+    assert scorer.classes == ()
+    assert scorer.likely(np.zeros((3, N), dtype=np.float32)) == [None] * 3
+
+
+def test_classes_that_the_graph_does_not_score_are_refused(path: Path, onnx_models: ModuleType) -> None:
+    """A manifest names exactly the classes of its graph."""
+    onnx_models.write_classifier(path, columns=COLUMNS, named=["scan"])
+    with pytest.raises(ModelRefused, match="other classes"):
+        Scorer(path)
+    onnx_models.write_classifier(path, columns=COLUMNS)
+    model = onnx.load(path)
+    del model.graph.output[3]
+    onnx.save(model, path)
+    with pytest.raises(ModelRefused, match="lacks the output class_scores"):
+        Scorer(path)
+
+
 def test_the_file_must_be_the_one_expected(path: Path, onnx_models: ModuleType) -> None:
     """A file that was changed after it was installed is noticed by its digest."""
     onnx_models.write_model(path)

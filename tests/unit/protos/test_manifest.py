@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -62,3 +62,12 @@ def test_a_model_without_calibration_says_so():
     """No threshold can be made up."""
     with pytest.raises(manifest.ManifestError, match="fit it again"):
         replace(GOOD, thresholds=()).threshold_for(0.01)
+
+
+def test_thresholds_of_an_older_manifest_say_nothing_of_host_windows() -> None:
+    """New fields are optional, and those of a newer version are ignored."""
+    [old] = manifest.read_thresholds([{"alpha": 0.01, "score": 2.0, "certified": True, "later": 1}])
+    assert old == manifest.Threshold(0.01, 2.0, True)
+    assert old.windows is None
+    [new] = manifest.read_thresholds([asdict(manifest.Threshold(0.01, 2.0, True, 0.2, True))])
+    assert (new.windows, new.windows_certified) == (0.2, True)
