@@ -5,9 +5,11 @@ al., 2005; Bates et al., Annals of Statistics 51, 2023). `-log10 p` over log r i
 through knots at ranks 1, 2, 4, 8, 16, ... of the calibration scores, so it is monotone and fits into a graph of
 plain operations. It is 0 below the smallest calibration score.
 
-**Tail.** Beyond the largest calibration score the data are silent. There the function continues as the exponential
-tail of log r, fitted to the largest tenth of the scores (Hill's estimator, that is a generalised Pareto tail in r):
-strictly increasing, and only an estimate.
+**Tail.** Beyond the largest calibration score the data are silent. There the function continues as a generalised
+Pareto tail of log r, fitted to the excesses of the largest tenth of the scores over the next one (peaks over
+threshold; Balkema and de Haan, 1974; Pickands, 1975), its shape held within bounds. The fit is drawn through a few more
+knots, so the function stays piecewise linear and strictly increasing, and goes on straight after the last one. It is an
+estimate, and thresholds that rest on it say so. With few excesses the shape is taken as 0: an exponential tail.
 
 **Thresholds.** For each rate alpha: the k-th largest calibration score with the largest k for which
 BetaCDF(alpha; k, n - k + 1) >= 0.95. A new benign flow then exceeds it with probability at most alpha, with 95 %
@@ -15,18 +17,25 @@ confidence over the draw of the calibration rows: `certified`. Where n is too sm
 `-log10 alpha` on the estimated tail, and not certified. A threshold lies `NUDGE` above its order statistic, so that
 rows that tie with it, and rounding between machines, do not count as exceeding it.
 
+**Host-windows.** Flows of one host are alike, so n flows are fewer than n independent ones. Where the host-window of
+each row is known (`windows`: initiator and ten minutes), every threshold also says at most which share of host-windows
+holds a flow that reaches it, with 95 % confidence: with x of W calibration windows reaching it, the q with
+BetaCDF(q; x + 1, W - x) = 0.95 (Clopper and Pearson). Windows are the better unit for what a person sees: an odd host
+is one finding, however many flows it makes.
+
 **Weights.** Calibration rows are unweighted: `split.py` thins weighted rows to plain draws before they come here,
 because a certificate for weighted order statistics would only be approximate.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from protos.manifest import Threshold
+from protos import certificates
+from protos.manifest import Threshold, read_thresholds
 from trainer.errors import NotEnoughRows
 
 if TYPE_CHECKING:
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE: Final = 0.95
+WINDOW_MS: Final = 600_000
 NUDGE: Final = 1e-3
 FEWEST: Final = 20
 _TINIEST: Final = 1e-12
@@ -44,6 +54,15 @@ _TAIL_SHARE: Final = 0.1
 _TAIL_ROWS: Final = (10, 500)
 _TAIL_RATE: Final = (0.5, 20.0)
 """Bounds of the tail's rate: below, an outlier would make everything beyond it alike; above, a tie would explode."""
+
+_SHAPES: Final = (-0.25, 0.5)
+"""Bounds of the tail's shape: below, the tail would end soon after the data; above, it would hardly fall."""
+
+_SHAPE_ROWS: Final = 40
+"""Excesses from which a shape is fitted: its standard error is then about 0.16."""
+
+_TAIL_LEVELS: Final = (0.3, 0.8, 1.6, 2.8, 4.5)
+"""Where the tail's knots stand: `-log10` of the share of scores beyond the largest one that lie beyond the knot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +74,11 @@ class Calibration:
     tail_slope: float
     rows: int
     thresholds: tuple[Threshold, ...]
+    observed: int
+    """Of the knots, those that calibration rows reach; the others are the tail's."""
+
+    shape: float = 0.0
+    """Of the fitted tail."""
 
     def score(self, raw: NDArray[np.floating]) -> NDArray[np.float32]:
         """`-log10 p` `[n]` of raw scores `[n]`. Monotone; strictly increasing from the first knot on."""
@@ -86,48 +110,58 @@ class Calibration:
         return {
             "rows": self.rows,
             "confidence": CONFIDENCE,
-            "largest_observed_score": round(float(self.levels[-1]), 4),
-            "beyond": "estimated: exponential tail of the logarithm of the raw score",
+            "largest_observed_score": round(float(self.levels[self.observed - 1]), 4),
+            "beyond": "estimated: generalised Pareto tail of the logarithm of the raw score",
+            "tail_shape": round(self.shape, 4),
+            "observed_knots": self.observed,
             "tail_slope": round(self.tail_slope, 6),
             "knots": [[round(float(x), 6), round(float(y), 6)] for x, y in zip(self.knots, self.levels, strict=True)],
-            "thresholds": [
-                {"alpha": entry.alpha, "score": entry.score, "certified": entry.certified} for entry in self.thresholds
-            ],
+            "thresholds": [asdict(entry) for entry in self.thresholds],
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Calibration:
         """The inverse of `to_json`. Raises `KeyError`, `TypeError` or `ValueError` when `raw` is damaged."""
         knots, levels = np.array(raw["knots"], dtype=np.float64).T
-        thresholds = (Threshold(float(t["alpha"]), float(t["score"]), bool(t["certified"])) for t in raw["thresholds"])
-        return cls(knots, levels, float(raw["tail_slope"]), int(raw["rows"]), tuple(thresholds))
+        thresholds = tuple(read_thresholds(raw["thresholds"]))
+        observed, shape = int(raw.get("observed_knots", len(knots))), float(raw.get("tail_shape", 0.0))
+        return cls(knots, levels, float(raw["tail_slope"]), int(raw["rows"]), thresholds, observed, shape)
 
 
-def calibrate(raw: NDArray[np.floating], alphas: Sequence[float]) -> Calibration:
-    """Fit the map and the thresholds to raw scores `[n]` of held-out benign rows. Raises `NotEnoughRows`."""
+def calibrate(
+    raw: NDArray[np.floating], alphas: Sequence[float], windows: NDArray[np.int64] | None = None
+) -> Calibration:
+    """Fit the map and the thresholds to raw scores `[n]` of held-out benign rows. Raises `NotEnoughRows`.
+
+    `windows` `[n]` numbers the host-window of each row (`host_windows`); without it no threshold speaks of them.
+    """
     if len(raw) < FEWEST:
         raise NotEnoughRows(f"calibrating on {len(raw)} benign rows: at least {FEWEST} are needed; give more traffic")
     position = np.sort(np.log(np.maximum(np.asarray(raw, dtype=np.float64), _TINIEST)))[::-1]
     knots, levels = _knots(position)
-    slope = _tail_rate(position) / np.log(10)
-    bare = Calibration(knots, levels, slope, len(raw), ())
+    observed = len(knots)
+    shape, beyond, further = _tail(position)
+    knots, levels = np.append(knots, knots[-1] + beyond), np.append(levels, levels[-1] + further)
+    slope = float((levels[-1] - levels[-2]) / (knots[-1] - knots[-2]))
+    bare = Calibration(knots, levels, slope, len(raw), (), observed, shape)
     thresholds = _thresholds(bare, np.sort(bare.score(np.exp(position)))[::-1], alphas)
-    return Calibration(knots, levels, slope, len(raw), thresholds)
+    if windows is not None:
+        thresholds = _with_windows(thresholds, bare.score(np.asarray(raw)), windows, float(levels[observed - 1]))
+    return Calibration(knots, levels, slope, len(raw), thresholds, observed, shape)
 
 
 def certified_rank(rows: int, alpha: float) -> int:
     """The largest k with BetaCDF(alpha; k, rows - k + 1) >= 0.95, or 0 when `rows` are too few for any."""
-    from scipy import stats
+    return certificates.certified_rank(rows, alpha, CONFIDENCE)
 
-    # The CDF falls as k grows, so the largest k is found by bisection.
-    low, high = 0, rows
-    while low < high:
-        middle = (low + high + 1) // 2
-        if stats.beta.cdf(alpha, middle, rows - middle + 1) >= CONFIDENCE:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+def host_windows(origin: NDArray[np.integer], host: NDArray[np.int64], time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers `[n]` of the host-windows of rows: one for each origin, initiator and ten minutes that occurs."""
+    keys = np.stack(
+        [np.asarray(origin, dtype=np.int64), host, np.asarray(time_ms, dtype=np.int64) // WINDOW_MS], axis=1
+    )
+    _, numbers = np.unique(keys, axis=0, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64)
 
 
 def _knots(position: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -150,11 +184,58 @@ def _knots(position: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     return knots, levels
 
 
-def _tail_rate(position: NDArray[np.float64]) -> float:
+def _tail(position: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Shape of the tail, and its knots beyond the largest of log scores `[n]`, largest first: where, and how much more.
+
+    Above the largest one S is the tail's survival given that it is exceeded, so the map goes on where it stands.
+    """
     count = int(np.clip(round(len(position) * _TAIL_SHARE), *_TAIL_ROWS))
     count = min(count, len(position) - 1)
-    excess = float(np.mean(position[:count] - position[count]))
-    return float(np.clip(1.0 / max(excess, _CLOSEST), *_TAIL_RATE))
+    excesses = np.maximum(position[:count] - position[count], 0.0)
+    scale = 1.0 / float(np.clip(1.0 / max(float(np.mean(excesses)), _CLOSEST), *_TAIL_RATE))
+    shape = _shape(excesses) if count >= _SHAPE_ROWS else 0.0
+    # The mean excess is scale / (1 - shape): the bounds of the rate hold for the mean, whatever the shape.
+    scale *= 1.0 - shape
+    reached = float(excesses[0])
+    if shape < 0:  # the fitted end of the tail must lie beyond what was seen
+        scale = max(scale, -shape * reached * 1.05)
+    levels = np.asarray(_TAIL_LEVELS)
+    here = max(1.0 + shape * reached / scale, 1e-9)
+    beyond = np.log(10) * levels * scale if shape == 0 else scale / shape * here * (10 ** (shape * levels) - 1)
+    steps = np.log(10) * np.diff(levels, prepend=0.0)
+    widths = np.clip(np.diff(beyond, prepend=0.0), steps / _TAIL_RATE[1], steps / _TAIL_RATE[0])
+    return shape, np.cumsum(widths), levels
+
+
+def _shape(excesses: NDArray[np.float64]) -> float:
+    """The shape of a generalised Pareto distribution of `excesses`, by maximum likelihood, within its bounds."""
+    from scipy import stats
+
+    positive = excesses[excesses > 0]
+    if len(positive) < _SHAPE_ROWS or float(np.ptp(positive)) < _CLOSEST:
+        return 0.0
+    shape = float(stats.genpareto.fit(positive, floc=0)[0])
+    if not np.isfinite(shape):
+        return 0.0
+    bounded = float(np.clip(shape, *_SHAPES))
+    return 0.0 if abs(bounded) < 1e-3 else bounded
+
+
+def _with_windows(
+    thresholds: Sequence[Threshold], scores: NDArray[np.float32], windows: NDArray[np.int64], observed: float
+) -> tuple[Threshold, ...]:
+    """The thresholds with what they mean for host-windows. `scores` `[n]` are those of the calibration rows."""
+    _, places = np.unique(windows, return_inverse=True)
+    highest = np.zeros(int(places.max()) + 1, dtype=np.float32)
+    np.maximum.at(highest, places.reshape(-1), scores)
+    return tuple(
+        replace(
+            entry,
+            windows=round(certificates.upper_rate(int((highest >= entry.score).sum()), len(highest), CONFIDENCE), 8),
+            windows_certified=entry.score <= observed + NUDGE,
+        )
+        for entry in thresholds
+    )
 
 
 def _thresholds(

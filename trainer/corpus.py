@@ -16,12 +16,14 @@ dropping its repeats makes a false-positive promise stricter, never looser.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from protos import contract
+from trainer import caps, held
 from trainer.errors import SourceMissing
 from trainer.sources import Rows, SourceFile, Verdict, find, find_suspects, read_benign, read_labelled
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from protos.manifest import CaptureProfile
+    from trainer.caps import Capped
 
 _SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -40,25 +43,34 @@ _SECOND_MIX: Final = np.uint64(0x94D049BB133111EB)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What happened to the rows that were read."""
+    """What happened to the rows that were read. See caps.py and standing.py."""
 
     read: int = 0
     duplicates: int = 0
     conflicting: int = 0
     sampled_out: int = 0
+    capped_by_host: int = 0
+    capped_by_source: int = 0
+    capped_labels: int = 0
+    frozen: int = 0
+    screened: int = 0
+    capped: tuple[Capped, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Rows `[n]` ordered by origin and time; `origin` indexes `origins`."""
+    """Rows `[n]` ordered by origin and time. `origin` indexes `origins`, `family` indexes `families` (see rows.py)."""
 
     features: NDArray[np.float32]
     weights: NDArray[np.float32]
     time_ms: NDArray[np.int64]
     kind: NDArray[np.int64]
     verdict: NDArray[np.int8]
+    host: NDArray[np.int64]
+    family: NDArray[np.int32]
     origin: NDArray[np.int32]
     origins: tuple[str, ...]
+    families: tuple[str, ...] = ("",)
     counts: Counts = Counts()
     files: tuple[SourceFile, ...] = ()
     labelled_files: tuple[SourceFile, ...] = ()
@@ -79,12 +91,14 @@ class Collector:
         self._fresh: list[_Block] = []
         self._fresh_rows = 0
         self._origins: dict[str, int] = {}
+        self._families: dict[str, int] = {"": 0}
         self._read = self._duplicates = self._conflicting = self._sampled_out = 0
         self._limit: int | None = None
 
     def add(self, rows: Rows) -> None:
         """Take some rows. Costs a sort now and then, when as many fresh rows as `max_rows` have come."""
         origin = self._origins.setdefault(rows.origin, len(self._origins))
+        families = np.array([self._families.setdefault(name, len(self._families)) for name in rows.families], np.int32)
         self._read += len(rows.features)
         # Adding zero turns -0.0 into 0.0: equal values must have equal bytes.
         features = rows.features + np.float32(0)
@@ -95,6 +109,8 @@ class Collector:
             time_ms=rows.time_ms,
             kind=rows.kind,
             verdict=rows.verdict,
+            host=rows.host,
+            family=families[rows.family],
             origin=np.full(len(features), origin, dtype=np.int32),
         )
         self._fresh.append(block)
@@ -113,6 +129,8 @@ class Collector:
         for position, name in enumerate(names):
             rank[self._origins[name]] = position
         origin = rank[held.origin] if len(held.key) else held.origin
+        families = sorted(self._families)
+        family_rank = np.array([families.index(name) for name in self._families], dtype=np.int32)
         order = np.lexsort((held.key, held.time_ms, origin))
         held = held.take(order)
         return Corpus(
@@ -121,8 +139,11 @@ class Collector:
             time_ms=held.time_ms,
             kind=held.kind,
             verdict=held.verdict,
+            host=held.host,
+            family=family_rank[held.family],
             origin=origin[order],
             origins=tuple(names),
+            families=tuple(families),
             counts=Counts(self._read, self._duplicates, self._conflicting, self._sampled_out),
             files=tuple(files),
             labelled_files=tuple(labelled_files),
@@ -191,6 +212,8 @@ class _Block:
     time_ms: NDArray[np.int64]
     kind: NDArray[np.int64]
     verdict: NDArray[np.int8]
+    host: NDArray[np.int64]
+    family: NDArray[np.int32]
     origin: NDArray[np.int32]
 
     @classmethod
@@ -202,6 +225,8 @@ class _Block:
             np.empty(0, np.int64),
             np.empty(0, np.int64),
             np.empty(0, np.int8),
+            np.empty(0, np.int64),
+            np.empty(0, np.int32),
             np.empty(0, np.int32),
         )
 
@@ -221,9 +246,11 @@ def collect(
     max_rows: int,
     seed: int,
     progress: Callable[[float, str], None],
+    held_back: Path | None = None,
 ) -> Corpus:
     """Read every file below `benign` and `labelled` into one corpus; `progress(fraction, message)` follows the files.
 
+    `held_back` names the file of what the aggregator holds back (held.py); the caps of caps.py are applied last.
     Raises `DataError`, or the agent's `SourceError` for a capture that cannot be read.
     """
     collector = Collector(max_rows=max_rows, seed=seed)
@@ -231,13 +258,25 @@ def collect(
     total = len(benign_files) + len(labelled_files)
     read, read_with_verdict = [], []
     suspects = find_suspects(benign_files)
+    holding = None if held_back is None else held.read(held_back)
     for number, found in enumerate(benign_files):
         progress(number / total, f"reading {found.name}")
-        read.append(read_benign(found, profile, collector.add, suspects))
+        read.append(read_benign(found, profile, collector.add, suspects, holding))
     for number, found in enumerate(labelled_files, start=len(benign_files)):
         progress(number / total, f"reading labelled rows of {found.name}")
         read_with_verdict.extend(read_labelled(found, profile, collector.add))
-    corpus = collector.corpus(read, read_with_verdict)
+    corpus = caps.apply(collector.corpus(read, read_with_verdict), seed)
     if not np.any(corpus.verdict != Verdict.MALICIOUS):
-        raise SourceMissing("reading benign rows: there are none; give captures or lake Parquet of ordinary traffic")
+        raise SourceMissing(
+            f"reading benign rows: there are none{_left_out(read)}; give captures or lake Parquet of ordinary traffic"
+        )
     return corpus
+
+
+def _left_out(files: Sequence[SourceFile]) -> str:
+    """Why rows of `files` were left out, for whoever wonders where they are."""
+    found: Counter[str] = Counter()
+    for file in files:
+        found.update(file.left_out)
+    told = ", ".join(f"{reason} {count}" for reason, count in found.most_common(4))
+    return f" (left out: {told})" if told else ""

@@ -5,9 +5,11 @@
     │   ├── SourceMissing        no such file or folder, or nothing in it to learn from
     │   ├── ForeignRows          a Parquet file of another schema or another feature contract
     │   ├── NotEnoughRows        a role of the split has too few rows to mean anything
+    │   ├── TableUnreadable      a table that is empty, ragged, or without the column or label it needs
     │   └── TruthUnreadable      a capture manifest, or a rule in it, that cannot be understood
     ├── ModelError           a model that is foreign, corrupt, or fails its own self-test
-    │   └── ParityError          the exported graph does not answer as the fitted detector does
+    │   ├── ParityError          the exported graph does not answer as the fitted detector does
+    │   └── Unsound              a fitted model that says nothing, or that learned the label instead of the traffic
     ├── OutputError          a model or report cannot be written
     └── PublishError         the aggregator is away or refused the model
 
@@ -45,6 +47,10 @@ class NotEnoughRows(DataError):
     """A role of the split has too few rows to mean anything."""
 
 
+class TableUnreadable(DataError):
+    """A table that is empty, ragged, or without the column or label it needs."""
+
+
 class TruthUnreadable(DataError):
     """A capture manifest, or a rule in it, that cannot be understood."""
 
@@ -57,6 +63,10 @@ class ModelError(TrainerError):
 
 class ParityError(ModelError):
     """The exported graph does not answer as the fitted detector does."""
+
+
+class Unsound(ModelError):
+    """A fitted model that says nothing, or that learned the label instead of the traffic."""
 
 
 class OutputError(TrainerError):

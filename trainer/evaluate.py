@@ -120,6 +120,48 @@ def interval(hits: int, rows: int) -> list[float]:
     return [low, high]
 
 
+def alerts_a_day(rate: float | None, flows_a_day: float) -> float | None:
+    """False alerts a day at a false-positive rate, if `flows_a_day` benign flows pass."""
+    return None if rate is None else rate * flows_a_day
+
+
+def recall_by_class(scores: NDArray[np.float32], classes: NDArray[np.str_], threshold: float) -> dict[str, Any]:
+    """For every class of attack rows: how many there are, the share at or above the threshold, its 95 % interval."""
+    found: dict[str, Any] = {}
+    for name in np.unique(classes).tolist():
+        caught = scores[classes == name] >= threshold
+        hits = int(caught.sum())
+        found[name] = {"rows": len(caught), "recall": hits / len(caught), "interval": interval(hits, len(caught))}
+    return found
+
+
+def best_stump(
+    rows: NDArray[np.float32], attack: NDArray[np.bool_], names: Sequence[str]
+) -> tuple[str, str, int, float]:
+    """The feature that alone ranks attacks best: its name, `high` or `low`, its column, its area under the ROC curve.
+
+    A detector that one column nearly equals has learned little; a column that is nearly perfect is a leak.
+    """
+    best = ("", "high", 0, 0.5)
+    for at, name in enumerate(names):
+        area = stump_area(rows[:, at], attack, "high")
+        if max(area, 1 - area) > best[3]:
+            best = (name, "high" if area >= 0.5 else "low", at, max(area, 1 - area))
+    return best
+
+
+def stump_area(values: NDArray[np.float32], attack: NDArray[np.bool_], side: str) -> float:
+    """Area under the ROC curve of one feature `[n]`, if attacks are on its `high` or its `low` side.
+
+    Ties count half.
+    """
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2
+    positives, negatives = int(attack.sum()), int((~attack).sum())
+    area = float((middle[place][attack].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+    return area if side == "high" else 1 - area
+
+
 def curves(benign: NDArray[np.float32], attack: NDArray[np.float32]) -> dict[str, list[list[float]]]:
     """Precision-recall points `[recall, precision, threshold]` and ROC points `[FPR, TPR]`; empty without attacks."""
     if len(attack) == 0 or len(benign) == 0:

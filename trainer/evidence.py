@@ -9,31 +9,20 @@ from protos import contract, manifest
 from trainer import evaluate, export, report
 from trainer.rehearse import repeats
 from trainer.split import Role
+from trainer.standing import judged_attacks
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from trainer.calibrate import Calibration
+    from trainer.assembly import Fitted
     from trainer.corpus import Corpus
-    from trainer.detectors.autoencoder import Autoencoder
-    from trainer.detectors.std_count import StdCount
     from trainer.model import Session
     from trainer.recipe import Recipe
     from trainer.split import Split
 
 SHORT_DIGEST: Final = 16
 """Digits by which a manifest names the files it was fitted on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """The network and the baseline, each with its calibration."""
-
-    network: Autoencoder
-    calibration: Calibration
-    baseline: StdCount
-    baseline_calibration: Calibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +48,14 @@ class Run:
 def evidence(run: Run) -> dict[str, Any]:
     """The part of the report that its digest covers."""
     benign = run.rows.features[run.dealt.benign_test]
-    attack = run.rows.features[run.dealt.malicious]
+    attack = run.rows.features[judged_attacks(run.rows, run.dealt)]
     judged = {
         "model": (run.score(benign), run.score(attack), run.fitted.calibration),
         "std_count": (run.baseline_score(benign), run.baseline_score(attack), run.fitted.baseline_calibration),
     }
     return {
         "name": run.name,
-        "kind": run.fitted.network.kind,
+        "kind": run.fitted.kind,
         "feature_digest": contract.DIGEST,
         "data": _data(run.rows, run.dealt),
         "recipe": run.recipe.to_json(),
@@ -76,30 +65,33 @@ def evidence(run: Run) -> dict[str, Any]:
         },
         "curves": {name: evaluate.curves(quiet, strange) for name, (quiet, strange, _) in judged.items()},
         "calibration": run.fitted.calibration.to_json(),
+        **run.fitted.to_json(),
         "labelled": _labelled(run),
     }
 
 
-def describe(run: Run, body: dict[str, Any]) -> manifest.Manifest:
-    """The manifest of the model whose report is `body`."""
+def describe(run: Run, body: dict[str, Any], replay: dict[str, Any]) -> manifest.Manifest:
+    """The manifest of the model whose report is `body`; `replay` is its high-water mark on the attack-replay set."""
     held = run.rows.features[run.dealt.calibration]
     tests = export.self_test_rows(held, run.score(held))
     recipe, fitted = run.recipe, run.fitted
     made_of = {key: value for key, value in recipe.to_json().items() if key not in {"sources", "labelled", "profile"}}
     return manifest.Manifest(
         name=run.name,
-        kind=fitted.network.kind,
+        kind=fitted.kind,
         features=contract.FEATURES,
         feature_digest=contract.DIGEST,
         created_ms=body["created_ms"],
         profile=recipe.profile,
         calibration_rows=fitted.calibration.rows,
         thresholds=fitted.calibration.thresholds,
+        classes=fitted.classes,
         provenance={
             "recipe": made_of,
             "sources": [digest[:SHORT_DIGEST] for digest in recipe.sources],
             "labelled": [digest[:SHORT_DIGEST] for digest in recipe.labelled],
             "rows": len(run.rows),
+            "replay": replay,
             "baseline": {**fitted.baseline.to_json(), "calibration": fitted.baseline_calibration.to_json()},
         },
         report_digest=report.evidence_digest(body),

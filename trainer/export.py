@@ -6,7 +6,7 @@ Promises:
   `-log10 p` out. Opset 17, plain operations of the default domain, no external data, no subgraphs; what is not so is
   refused before it is written.
 - The graph answers as the detector does, within the tolerances below, on real rows and on hard ones (all zero, huge).
-- The same weights give the same bytes: converter names, which count up over the life of a process, are replaced.
+- The same weights give the same bytes (canonical.py).
 - The file carries its manifest with self-test rows, and appears under its name only when it is whole.
 """
 
@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
 from protos import contract, manifest
+from trainer import canonical
 from trainer.errors import OutputError, ParityError
 from trainer.runtime import tensorflow
 
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from trainer.model import Session
 
 OPSET: Final = 17
-IR_VERSION: Final = 8
 SCORE_TOLERANCE: Final = 1e-3
-"""Largest difference of a score between detector and graph, in `-log10 p`."""
+"""Largest difference of a score between detector and graph, in `-log10 p`, relative above 1 as agents take it."""
 SHARE_TOLERANCE: Final = 1e-3
 """Largest difference of a contribution, of 1 in all."""
 EXPECTED_TOLERANCE: Final = 1e-3
@@ -57,6 +57,24 @@ class Exportable(Protocol):
         ...
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """A detector with a classifier head."""
+
+    def class_scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A share for each class, `[n, K]`."""
+        ...
+
+    def class_graph(self, features: Any) -> Any:
+        """The same in TensorFlow operations."""
+        ...
+
+
+def outputs_of(detector: Exportable) -> tuple[str, ...]:
+    """Names of the outputs its file has, in their order."""
+    return (*manifest.OUTPUTS, manifest.CLASS_SCORES) if isinstance(detector, Classifying) else manifest.OUTPUTS
+
+
 def build(detector: Exportable, calibration: Calibration) -> bytes:
     """The graph as an ONNX file without a manifest."""
     tf = tensorflow()
@@ -65,14 +83,17 @@ def build(detector: Exportable, calibration: Calibration) -> bytes:
 
     def answer(features: Any) -> dict[str, Any]:
         raw, contributions, expected = detector.graph(features)
-        return {"score": calibration.graph(raw, tf), "contributions": contributions, "expected": expected}
+        drawn = {"score": calibration.graph(raw, tf), "contributions": contributions, "expected": expected}
+        if isinstance(detector, Classifying):
+            drawn[manifest.CLASS_SCORES] = detector.class_graph(features)
+        return drawn
 
     width = len(contract.FEATURES)
     signature = [tf.TensorSpec([None, width], tf.float32, name=manifest.INPUT)]
     proto, _ = tf2onnx.convert.from_function(
         tf.function(answer, input_signature=signature, autograph=False), input_signature=signature, opset=OPSET
     )
-    _canonical(proto)
+    canonical.rewrite(proto, outputs_of(detector))
     _require_plain(proto)
     onnx.checker.check_model(proto, full_check=True)
     data: bytes = proto.SerializeToString(deterministic=True)
@@ -85,13 +106,18 @@ def require_parity(
     """Largest differences between detector and graph over `rows` and hard cases. Raises `ParityError`."""
     rows = np.concatenate([rows, hard_rows()])
     score, contributions, expected = session.run(rows, manifest.OUTPUTS)
+    wanted = calibration.score(detector.raw_score(rows))
     wanted_contributions, wanted_expected = detector.explain(rows)
     found = {
-        "score": _largest(score - calibration.score(detector.raw_score(rows))),
+        "score": _largest((score - wanted) / np.maximum(np.abs(wanted), 1)),
         "contributions": _largest(contributions - wanted_contributions),
         "expected": _largest((expected - wanted_expected) / (1 + np.abs(wanted_expected))),
     }
     allowed = {"score": SCORE_TOLERANCE, "contributions": SHARE_TOLERANCE, "expected": EXPECTED_TOLERANCE}
+    if isinstance(detector, Classifying):
+        [shares] = session.run(rows, (manifest.CLASS_SCORES,))
+        found[manifest.CLASS_SCORES] = _largest(shares - detector.class_scores(rows))
+        allowed[manifest.CLASS_SCORES] = SHARE_TOLERANCE
     for output, difference in found.items():
         if not difference <= allowed[output]:
             raise ParityError(
@@ -150,59 +176,6 @@ def write(path: Path, data: bytes) -> None:
 
 def _largest(differences: NDArray) -> float:
     return float(np.max(np.abs(differences)))
-
-
-def _canonical(proto: Any) -> None:
-    """Name every tensor and node by its place, and the outputs by the contract."""
-    graph = proto.graph
-    names = {entry.name: entry.name for entry in graph.input}
-    # from_function names outputs after the keys of the returned mapping, in the mapping's order.
-    for wanted, entry in zip(manifest.OUTPUTS, _ordered_outputs(graph), strict=True):
-        names[entry.name] = wanted
-    graph.initializer.sort(key=lambda tensor: tensor.name)
-    order = sorted(graph.initializer, key=lambda tensor: _first_use(graph, tensor.name))
-    for number, tensor in enumerate(order):
-        names[tensor.name] = f"constant_{number}"
-    for number, node in enumerate(graph.node):
-        node.name = f"{node.op_type}_{number}"
-        node.doc_string = ""
-        for place, output in enumerate(node.output):
-            names.setdefault(output, f"value_{number}_{place}")
-    for node in graph.node:
-        node.input[:] = [names[name] if name else "" for name in node.input]
-        node.output[:] = [names[name] for name in node.output]
-    for tensor in graph.initializer:
-        tensor.name = names[tensor.name]
-    tensors = sorted(graph.initializer, key=lambda tensor: tensor.name)
-    del graph.initializer[:]
-    graph.initializer.extend(tensors)
-    del graph.value_info[:]
-    outputs = sorted(graph.output, key=lambda entry: manifest.OUTPUTS.index(names[entry.name]))
-    for entry in outputs:
-        entry.name = names[entry.name]
-    kept = [entry.SerializeToString() for entry in outputs]
-    del graph.output[:]
-    for raw in kept:
-        graph.output.add().ParseFromString(raw)
-    for entry in (*graph.input, *graph.output):
-        entry.type.tensor_type.shape.dim[0].dim_param = "n"
-    graph.name, graph.doc_string = "anomaflow", ""
-    proto.producer_name, proto.producer_version, proto.doc_string = "anomaflow-trainer", "", ""
-    proto.ir_version = IR_VERSION
-    del proto.functions[:]
-
-
-def _ordered_outputs(graph: Any) -> list[Any]:
-    named = {entry.name.split(":")[0]: entry for entry in graph.output}
-    return [named[wanted] for wanted in manifest.OUTPUTS]
-
-
-def _first_use(graph: Any, tensor: str) -> tuple[int, int]:
-    for number, node in enumerate(graph.node):
-        for place, name in enumerate(node.input):
-            if name == tensor:
-                return number, place
-    return len(graph.node), 0
 
 
 def _require_plain(proto: Any) -> None:

@@ -6,13 +6,18 @@ it neither passes nor fails. The gate passes when no check failed.
 What is asked of the challenger:
 
 - `self_test`, `contract`: the file answers as promised, and wants the very features that the champion's agents send.
+- `frozen_sets`: every frozen set that was handed in can be used. One that cannot is not passed over in silence.
 - `false_positives_fixed`: of the rows labelled benign on which the champion alerts, at least `FIXED_SHARE` no longer
   alert, and the challenger alerts on no more labelled rows than the champion.
 - `held_back_false_positives`: the same for the labelled rows that were not fitted, with `HELD_SHARE`, where the
   champion alerts on at least `FEWEST_HELD` of them: a kind was learned, not a list of rows.
-- `recall`: of the rows labelled malicious it catches no fewer, beyond `RECALL_TOLERANCE`.
-- `realised_fpr`: on later benign rows it keeps its promise within a factor of `FPR_FACTOR`. Few rows prove little, so
-  what must lie within the factor is the lower end of the 95 % interval.
+- `recall`, `recall_by_family`: of the rows labelled malicious that were not fitted it catches no fewer, over all and in
+  every family; `replay_recall`, `replay_by_family`: the same on the attack-replay set. What counts as fewer, and how
+  few rows are judged, is `checks.has_fallen`.
+- `replay_drift`: of no family of that set it catches over `checks.DRIFT` less than the best champion did since the set
+  is used, so that many small losses do not add up.
+- `golden_fpr`: it keeps its promise on the golden set, whose rows somebody vouches for.
+- `realised_fpr`, `recent_fpr`: it keeps its promise on later benign rows, and on those of the last days.
 - `fpr_not_worse`: it does not alert significantly more often than the champion (exact sign test on the rows where the
   two differ) while being beyond that factor. Being worse than the champion is not enough to fail: the champion is
   flattered by these rows, as it was fitted on some of them, and those of the lake on which it alerted and nobody gave a
@@ -21,21 +26,28 @@ What is asked of the challenger:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from trainer.evaluate import interval
+import numpy as np
+
+from trainer import checks
+from trainer.checks import Check
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+__all__ = ["FEWEST_HELD", "FIXED_SHARE", "HELD_SHARE", "Check", "Grounds", "Standing", "Verdict", "judge"]
 
 FIXED_SHARE: Final = 0.8
 HELD_SHARE: Final = 0.5
 FEWEST_HELD: Final = 5
-RECALL_TOLERANCE: Final = 0.05
-FPR_FACTOR: Final = 1.5
-SIGNIFICANT: Final = 0.05
+
+
+def _none() -> NDArray[np.bool_]:
+    return np.zeros(0, dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,8 @@ class Standing:
     """One model before the gate. The masks say on which rows it alerts; both models are shown the same rows.
 
     `labelled` `[a]` are the rows labelled benign, `malicious` `[b]` those labelled malicious, `benign` `[c]` later
-    benign test rows. `fault` says why the file cannot be trusted or scored, and is empty when it can.
+    benign test rows, `recent` `[d]` those of them of the last days, `replay` `[r]` the attack-replay set, `golden`
+    `[g]` the golden set. `fault` says why the file cannot be trusted or scored, and is empty when it can.
     """
 
     digest: str
@@ -52,17 +65,26 @@ class Standing:
     malicious: NDArray[np.bool_]
     benign: NDArray[np.bool_]
     fault: str = ""
+    recent: NDArray[np.bool_] = field(default_factory=_none)
+    replay: NDArray[np.bool_] = field(default_factory=_none)
+    golden: NDArray[np.bool_] = field(default_factory=_none)
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One question to the challenger. `passed` is None where it is not applicable."""
+class Grounds:
+    """What is known of the rows that both are shown.
 
-    name: str
-    passed: bool | None
-    detail: str
-    champion: float | str | None = None
-    challenger: float | str | None = None
+    `held_back` `[a]` marks the labelled rows that were not fitted, `malicious_family` `[b]` and `replay_family` `[r]`
+    name attacks, `replay_best` is the best recall a family ever had under a champion, `promised` the false-positive
+    rate, `faults` say which frozen sets cannot be used.
+    """
+
+    held_back: NDArray[np.bool_]
+    promised: float
+    malicious_family: NDArray[np.str_] | None = None
+    replay_family: NDArray[np.str_] | None = None
+    replay_best: Mapping[str, float] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +104,24 @@ class Verdict:
         return {"passed": self.passed, "champion": self.champion, "checks": [asdict(check) for check in self.checks]}
 
 
-def judge(champion: Standing, challenger: Standing, *, held_back: NDArray[np.bool_], promised: float) -> Verdict:
-    """Compare the two. `held_back` `[a]` marks the labelled rows that were not fitted; `promised` is the FPR."""
+COMPARED: Final = (
+    "false_positives_fixed",
+    "held_back_false_positives",
+    "recall",
+    "recall_by_family",
+    "replay_recall",
+    "replay_by_family",
+    "replay_drift",
+    "golden_fpr",
+    "realised_fpr",
+    "recent_fpr",
+    "fpr_not_worse",
+)
+"""Checks that need both models' answers."""
+
+
+def judge(champion: Standing, challenger: Standing, grounds: Grounds) -> Verdict:
+    """Compare the two."""
     own = [
         Check(
             "self_test",
@@ -99,28 +137,46 @@ def judge(champion: Standing, challenger: Standing, *, held_back: NDArray[np.boo
             champion.feature_digest[:12],
             challenger.feature_digest[:12],
         ),
+        Check("frozen_sets", not grounds.faults, "; ".join(grounds.faults) or "every frozen set can be used"),
     ]
     if champion.fault or challenger.fault:
         reason = f"not applicable: {champion.fault or challenger.fault}"
-        names = ("false_positives_fixed", "held_back_false_positives", "recall", "realised_fpr", "fpr_not_worse")
-        return Verdict(champion.digest, (*own, *(Check(name, None, reason) for name in names)))
-    return Verdict(
-        champion.digest,
-        (
-            *own,
-            _fixed("false_positives_fixed", champion.labelled, challenger.labelled, FIXED_SHARE, fewest=1),
-            _fixed(
-                "held_back_false_positives",
-                champion.labelled[held_back],
-                challenger.labelled[held_back],
-                HELD_SHARE,
-                fewest=FEWEST_HELD,
-            ),
-            _recall(champion.malicious, challenger.malicious),
-            _realised(champion.benign, challenger.benign, promised),
-            _not_worse(champion.benign, challenger.benign, promised),
+        return Verdict(champion.digest, (*own, *(Check(name, None, reason) for name in COMPARED)))
+    return Verdict(champion.digest, (*own, *_compare(champion, challenger, grounds)))
+
+
+def _compare(champion: Standing, challenger: Standing, grounds: Grounds) -> tuple[Check, ...]:
+    held, promised = grounds.held_back, grounds.promised
+    before, after = champion, challenger
+    labelled, replayed = "rows labelled malicious", "rows of the attack-replay set"
+    later, recent, golden = "later benign rows", "benign rows of the last days", "golden rows"
+    return (
+        _fixed("false_positives_fixed", before.labelled, after.labelled, FIXED_SHARE, fewest=1),
+        _fixed(
+            "held_back_false_positives", before.labelled[held], after.labelled[held], HELD_SHARE, fewest=FEWEST_HELD
         ),
+        checks.recall("recall", before.malicious, after.malicious, labelled),
+        checks.recall_by_family(
+            "recall_by_family",
+            before.malicious,
+            after.malicious,
+            _names(grounds.malicious_family, before.malicious),
+            labelled,
+        ),
+        checks.recall("replay_recall", before.replay, after.replay, replayed),
+        checks.recall_by_family(
+            "replay_by_family", before.replay, after.replay, _names(grounds.replay_family, before.replay), replayed
+        ),
+        checks.drift("replay_drift", after.replay, _names(grounds.replay_family, after.replay), grounds.replay_best),
+        checks.rate("golden_fpr", before.golden, after.golden, promised, golden),
+        checks.rate("realised_fpr", before.benign, after.benign, promised, later),
+        checks.rate("recent_fpr", before.recent, after.recent, promised, recent, factor=checks.RECENT_FACTOR),
+        checks.not_worse("fpr_not_worse", before.benign, after.benign, promised, "benign rows"),
     )
+
+
+def _names(given: NDArray[np.str_] | None, rows: NDArray[np.bool_]) -> NDArray[np.str_]:
+    return np.full(len(rows), "attack") if given is None else given
 
 
 def _fixed(
@@ -142,51 +198,4 @@ def _fixed(
         f"{fixed} of {alerting} labelled false positives no longer alert ({share:.0%} are asked for)",
         alerting,
         int(challenger.sum()),
-    )
-
-
-def _recall(champion: NDArray[np.bool_], challenger: NDArray[np.bool_]) -> Check:
-    if len(champion) == 0:
-        return Check("recall", None, "not applicable: there are no rows labelled malicious")
-    before, after = float(champion.mean()), float(challenger.mean())
-    return Check(
-        "recall",
-        after >= before - RECALL_TOLERANCE,
-        f"catches {after:.1%} of {len(champion)} rows labelled malicious, the champion {before:.1%} "
-        f"({RECALL_TOLERANCE:.0%} less is tolerated)",
-        before,
-        after,
-    )
-
-
-def _realised(champion: NDArray[np.bool_], challenger: NDArray[np.bool_], promised: float) -> Check:
-    if len(challenger) == 0:
-        return Check("realised_fpr", None, "not applicable: there are no later benign rows")
-    alerts, rows = int(challenger.sum()), len(challenger)
-    low, high = interval(alerts, rows)
-    return Check(
-        "realised_fpr",
-        low <= FPR_FACTOR * promised,
-        f"alerts on {alerts} of {rows} later benign rows: {alerts / rows:.3%} (95 % interval {low:.3%} to {high:.3%}), "
-        f"promised {promised:.3%}, allowed {FPR_FACTOR} times that",
-        float(champion.mean()),
-        alerts / rows,
-    )
-
-
-def _not_worse(champion: NDArray[np.bool_], challenger: NDArray[np.bool_], promised: float) -> Check:
-    if len(challenger) == 0:
-        return Check("fpr_not_worse", None, "not applicable: there are no later benign rows")
-    from scipy import stats
-
-    gained, lost = int((challenger & ~champion).sum()), int((champion & ~challenger).sum())
-    chance = float(stats.binomtest(gained, gained + lost, 0.5, alternative="greater").pvalue) if gained + lost else 1.0
-    rate = float(challenger.mean())
-    return Check(
-        "fpr_not_worse",
-        chance >= SIGNIFICANT or rate <= FPR_FACTOR * promised,
-        f"alerts on {gained} benign rows where the champion does not, the other way on {lost} "
-        f"(sign test p = {chance:.3f}; its rate is {rate:.3%}, its promise {promised:.3%})",
-        float(champion.mean()),
-        rate,
     )

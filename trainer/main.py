@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import AgentError
 from protos.exits import ExitCode
+from trainer import sets
+from trainer.captures import cli as captures
 from trainer.errors import TrainerError
 from trainer.progress import STYLES, Progress
+from trainer.tables import cli as tables
 from trainer.traffic import cli as traffic
 
 if TYPE_CHECKING:
@@ -79,6 +82,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="lake Parquet with verdicts, or a manifest .csv of captures, of which the attacks are taken",
     )
+    fit.add_argument(
+        "--attacks",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="attack-replay set the gate compares recall on, never fitted: set files, captures, manifests, "
+        "or the word generated for the built-in one",
+    )
+    fit.add_argument(
+        "--golden",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="golden set of benign flows the gate counts false alerts on, never fitted: set files, captures, manifests",
+    )
+    fit.add_argument("--held", type=Path, metavar="FILE", help="what the aggregator holds back from training (JSON)")
     fit.add_argument("--champion", type=Path, metavar="MODEL", help="the model in use; the new one must pass the gate")
     fit.add_argument("--out", type=Path, required=True, metavar="MODEL", help="where the model file goes")
     fit.add_argument(
@@ -96,21 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--max-rows", type=_positive, default=200_000, help="most unlabelled rows (default 200000)")
     _add_progress(fit)
 
-    evaluate = commands.add_parser("evaluate", help="score captures whose truth is known")
-    evaluate.set_defaults(run=_evaluate)
-    evaluate.add_argument("--model", type=Path, required=True, metavar="MODEL")
-    evaluate.add_argument(
-        "--manifest",
-        type=Path,
-        required=True,
-        metavar="CSV",
-        help="table with the columns file, label (benign, attack, mixed), attack and attack_rule",
-    )
-    evaluate.add_argument(
-        "--alpha", type=_rate, default=5e-3, help="promised false-positive rate whose threshold is used (default 0.005)"
-    )
-    evaluate.add_argument("--json", action="store_true", help="print everything as one JSON object")
-    _add_progress(evaluate, ("bar", "none"))
+    captures.add_evaluate(commands).set_defaults(run=captures.run_evaluate)
+
+    sets.add_arguments(commands).set_defaults(run=lambda options, _progress: sets.run(options))
 
     publish = commands.add_parser("publish", help="send a model and its report to the aggregator's registry")
     publish.set_defaults(run=_publish)
@@ -119,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--to", required=True, metavar="URL", help="address of the aggregator")
     publish.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="file that holds an API token")
 
+    tables.add_arguments(commands, _clock)
     traffic.add_arguments(commands).set_defaults(run=lambda options, _progress: traffic.run(options))
     return parser
 
@@ -145,6 +153,9 @@ def _fit(options: argparse.Namespace, progress: Progress) -> ExitCode:
         epochs=options.epochs,
         alpha=options.alpha,
         max_rows=options.max_rows,
+        attacks=tuple(options.attacks),
+        golden=tuple(options.golden),
+        held=options.held,
     )
     result = fitting.fit(request, progress, _clock())
     progress.end()
@@ -163,20 +174,6 @@ def _fit(options: argparse.Namespace, progress: Progress) -> ExitCode:
                 mark = {True: "ok", False: "FAILED", None: "-"}[check.passed]
                 print(f"  {mark:<6} {check.name}: {check.detail}")
     return ExitCode.OK if result.gate is None or result.gate.passed else ExitCode.GATE
-
-
-def _evaluate(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer import examine, model
-
-    found = examine.examine(
-        model.load(options.model),
-        options.manifest,
-        options.alpha,
-        lambda fraction, message: progress.stage("evaluate", fraction, message),
-    )
-    progress.end()
-    print(json.dumps(found) if options.json else examine.as_text(found))
-    return ExitCode.OK
 
 
 def _publish(options: argparse.Namespace, progress: Progress) -> ExitCode:

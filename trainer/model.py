@@ -41,6 +41,9 @@ class Session:
         except Exception as error:
             # onnxruntime raises a dozen types of its own for a file it does not like.
             raise ModelError(f"loading model {name}: onnxruntime refuses it ({error}); fit it again") from error
+        self._run_options = ort.RunOptions()
+        # Without it every run computes all outputs, whichever were asked for; agents set it too.
+        self._run_options.only_execute_path_to_fetches = True
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._name = name
 
@@ -50,7 +53,7 @@ class Session:
         try:
             for start in range(0, max(len(rows), 1), _BATCH_ROWS):
                 batch = np.ascontiguousarray(rows[start : start + _BATCH_ROWS], dtype=np.float32)
-                parts.append(self._session.run(list(outputs), {manifests.INPUT: batch}))
+                parts.append(self._session.run(list(outputs), {manifests.INPUT: batch}, self._run_options))
         except Exception as error:
             raise ModelError(
                 f"scoring with model {self._name}: {error}; is it a model of anomaflow-trainer?"

@@ -19,7 +19,7 @@ STAGES: Final = {
     "evaluate": (0.87, 0.95),
     "gate": (0.95, 1.0),
 }
-"""Where each stage lies in the whole. Fitting takes longest."""
+"""Where each stage of a fit lies in the whole. Fitting takes longest. Any other stage is a run of its own."""
 
 _WIDTH: Final = 28
 _COLUMNS: Final = 79
@@ -36,7 +36,7 @@ class Progress:
 
     def stage(self, name: str, fraction: float, message: str) -> None:
         """`fraction` of the stage `name` is done."""
-        start, end = STAGES[name]
+        start, end = STAGES.get(name, (0.0, 1.0))
         self._reached = max(self._reached, start + (end - start) * min(max(fraction, 0.0), 1.0))
         if self._style == "json":
             event = {"event": "progress", "stage": name, "fraction": round(self._reached, 4), "message": message}

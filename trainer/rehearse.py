@@ -7,7 +7,13 @@ correlations of real flows, stays within the range of values seen, and teaches t
 synthetic trial one label calmed three quarters of a kind that exact repeats left alerting. The first copy of each row
 is exact.
 
-Scaling is never fitted on repeats (they are marked), so a verdict cannot blur what a deviation is for everything else.
+Labelled rows and their repeats are marked: scaling and covariance are fitted on the bulk alone, so a verdict cannot
+blur what a deviation is for everything else, and detectors that measure from a centre give each labelled kind its own.
+
+Ordinary rows count by the root of their host's share: a host with a hundred times the rows of another counts ten times
+as much, so one chatty host does not stand for the network, nor one with a single flow for as much as all others. On
+captures split by capture and by laboratory this raised the area under the ROC curve of most members and lowered the
+false-positive rate on captures of other places.
 """
 
 from __future__ import annotations
@@ -36,13 +42,17 @@ def repeats(ordinary: int, labelled: int, shares: Shares) -> int:
 
 
 def rehearse(
-    corpus: Corpus, dealt: Split, role: Role, shares: Shares, seed: int
+    corpus: Corpus, dealt: Split, role: Role, shares: Shares, seed: int, *, within: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-    """Rows `[m, F]` and weights `[m]` of a role with its labelled rows rehearsed, and which are no repeats `[m]`."""
-    ordinary, labelled = dealt.rows(role, ~dealt.exception), dealt.rows(role, dealt.exception)
+    """Rows `[m, F]` and weights `[m]` of a role with its labelled rows rehearsed, and which are of the bulk `[m]`.
+
+    `within` `[n]` leaves out all other rows of the corpus.
+    """
+    chosen = np.ones(len(corpus), dtype=np.bool_) if within is None else within
+    ordinary, labelled = dealt.rows(role, ~dealt.exception & chosen), dealt.rows(role, dealt.exception & chosen)
     times = repeats(len(ordinary), len(labelled), shares)
     rows = corpus.features[np.concatenate([ordinary, labelled])]
-    weights = relative_weights(corpus)[ordinary]
+    weights = relative_weights(corpus)[ordinary] * host_shares(corpus.host[ordinary])
     extra = vary(
         np.tile(corpus.features[labelled], (max(times - 1, 0), 1)),
         corpus.features[ordinary],
@@ -50,8 +60,16 @@ def rehearse(
     )
     # A labelled row weighs 1 however rarely its kind was kept: its repeats say how much it is to count.
     ones = np.ones(len(labelled) + len(extra), dtype=np.float32)
-    genuine = np.arange(len(rows) + len(extra)) < len(rows)
-    return np.concatenate([rows, extra]), np.concatenate([weights, ones]), genuine
+    bulk = np.arange(len(rows) + len(extra)) < len(ordinary)
+    return np.concatenate([rows, extra]), np.concatenate([weights, ones]), bulk
+
+
+def host_shares(host: NDArray[np.int64]) -> NDArray[np.float32]:
+    """What a row of each host `[n]` counts: one over the root of its host's rows, 1 on average."""
+    _, place, counts = np.unique(host, return_inverse=True, return_counts=True)
+    shares = 1 / np.sqrt(counts[place])
+    even: NDArray[np.float32] = (shares / max(float(shares.mean()) if len(shares) else 1.0, 1e-12)).astype(np.float32)
+    return even
 
 
 def vary(rows: NDArray[np.float32], benign: NDArray[np.float32], chance: np.random.Generator) -> NDArray[np.float32]:

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EVIDENCE: Final = ("name", "kind", "feature_digest", "data", "recipe", "metrics", "curves", "calibration", "labelled")
+DECISIONS: Final = ("choice", "classifier", "soundness")
+"""Evidence that reports made before there was a choice do not have."""
 
 
 def evidence_digest(report: dict[str, Any]) -> str:
     """SHA-256 of the canonical JSON of the report's evidence."""
-    evidence = {key: report[key] for key in EVIDENCE}
+    evidence = {key: report[key] for key in EVIDENCE} | {key: report[key] for key in DECISIONS if key in report}
     return hashlib.sha256(json.dumps(evidence, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

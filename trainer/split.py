@@ -9,7 +9,10 @@
 - Rows labelled benign, the false positives, are cut inside their kind (source, protocol, responder port): the earlier
   two thirds are fitted, so that every kind is learned, and the later third is held back, dealt to test, select and
   calibrate in turn. A kind of fewer than three rows is fitted whole.
-- Rows labelled malicious are test rows, all of them: nothing is ever fitted, stopped or calibrated by an attack.
+- Rows labelled malicious are test rows, all of them: no detector of strangeness is ever fitted, stopped or calibrated
+  by an attack. Part of them is marked `taught`: a classifier head may be fitted on those, and then every figure about
+  attacks comes from the others. A family's *cases* (source, initiator) are dealt whole, in order of time: the earlier
+  two thirds are taught. A family of fewer than three cases is cut by time inside each case, two thirds taught.
 
 Weights: a row of the lake stands for as many flows as its weight says, since quiet flows are sampled and alerts are
 not. The calibrate and test roles are *thinned* to an unweighted sample: within its source a row stays with probability
@@ -35,10 +38,14 @@ if TYPE_CHECKING:
     from trainer.corpus import Corpus
     from trainer.recipe import Shares
 
+ABSURD_SHARE: Final = 0.01
+"""Part of a source's rows whose weights are not believed beyond the others'."""
 CUT_ROWS: Final = 40
 """A source with at least as many rows is cut by time; a smaller one stays whole."""
 DEALT_SOURCES: Final = 20
 """With at least as many small sources they are dealt whole; fewer are pooled."""
+FEWEST_CASES: Final = 3
+"""With at least as many cases of a family whole ones are held back from the classifier head."""
 LEAST: Final = {"fit": 40, "select": 5, "calibrate": 20, "test": 5}
 """Rows without which a role means nothing."""
 
@@ -56,14 +63,16 @@ class Role(IntEnum):
 class Split:
     """What every row `[n]` is for.
 
-    `exception` marks labelled false positives among unlabelled traffic, `malicious` what a person called an attack, and
-    `thinned` the rows of the calibrate and test roles that stay after thinning by weight (and all other rows).
+    `exception` marks labelled false positives among unlabelled traffic, `malicious` what a person called an attack,
+    `taught` those malicious rows that a classifier head may be fitted on, and `thinned` the rows of the calibrate and
+    test roles that stay after thinning by weight (and all other rows).
     """
 
     role: NDArray[np.int8]
     exception: NDArray[np.bool_]
     malicious: NDArray[np.bool_]
     thinned: NDArray[np.bool_]
+    taught: NDArray[np.bool_]
 
     def rows(self, role: Role, wanted: NDArray[np.bool_] | None = None) -> NDArray[np.intp]:
         """Positions of the rows of `role`, and of those only the `wanted` ones."""
@@ -74,6 +83,17 @@ class Split:
     def calibration(self) -> NDArray[np.intp]:
         """Positions of the rows that scores are calibrated on."""
         return self.rows(Role.CALIBRATE, self.thinned)
+
+    @property
+    def held_back(self) -> NDArray[np.bool_]:
+        """Of the labelled false positives `[a]`, in their order, which were not fitted."""
+        held: NDArray[np.bool_] = (self.role != Role.FIT)[self.exception]
+        return held
+
+    @property
+    def attack_test(self) -> NDArray[np.intp]:
+        """Positions of the malicious rows that nothing was fitted on."""
+        return np.flatnonzero(self.malicious & ~self.taught)
 
     @property
     def benign_test(self) -> NDArray[np.intp]:
@@ -98,7 +118,8 @@ def split(corpus: Corpus, shares: Shares, seed: int) -> Split:
                 f"splitting {int(ordinary.sum())} distinct benign rows: the {name} role got {sizes[name]}, "
                 f"it needs {least}; give more benign traffic (a few hundred flows spread over some minutes at least)"
             )
-    return Split(role, exception, corpus.verdict == Verdict.MALICIOUS, _thin(corpus, role, seed))
+    malicious = corpus.verdict == Verdict.MALICIOUS
+    return Split(role, exception, malicious, _thin(corpus, role, seed), _teach(corpus, np.flatnonzero(malicious)))
 
 
 def _deal_ordinary(corpus: Corpus, rows: NDArray[np.intp], shares: Shares, seed: int, role: NDArray[np.int8]) -> None:
@@ -157,13 +178,37 @@ def _deal_exceptions(corpus: Corpus, rows: NDArray[np.intp], role: NDArray[np.in
             role[row] = (Role.TEST, Role.SELECT, Role.CALIBRATE)[position % 3]
 
 
+def _teach(corpus: Corpus, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which rows `[n]` a classifier head may be fitted on."""
+    taught = np.zeros(len(corpus), dtype=np.bool_)
+    for family in np.unique(corpus.family[rows]):
+        mine = rows[corpus.family[rows] == family]
+        cases: dict[tuple[int, int], list[int]] = {}
+        for row in mine[np.argsort(corpus.time_ms[mine], kind="stable")].tolist():
+            cases.setdefault((int(corpus.origin[row]), int(corpus.host[row])), []).append(row)
+        if len(cases) >= FEWEST_CASES:  # in order of their first row: dictionaries remember
+            for case in list(cases.values())[: len(cases) - len(cases) // 3]:
+                taught[case] = True
+        else:
+            for case in cases.values():
+                taught[case[: len(case) - len(case) // 3]] = True
+    return taught
+
+
 def relative_weights(corpus: Corpus) -> NDArray[np.float32]:
-    """Each row's weight over the largest of its source's benign rows, at most 1, `[n]`."""
-    largest = np.zeros(len(corpus.origins), dtype=np.float32)
-    benign = corpus.verdict != Verdict.MALICIOUS
-    np.maximum.at(largest, corpus.origin[benign], corpus.weights[benign])
+    """Each row's weight over the largest of its source's benign rows, at most 1, `[n]`.
+
+    The largest hundredth of the weights counts as one: an agent that reports a few absurd weights must not thin all its
+    other rows away.
+    """
     relative: NDArray[np.float32] = np.ones(len(corpus), dtype=np.float32)
-    relative[benign] = corpus.weights[benign] / largest[corpus.origin[benign]]
+    benign = np.flatnonzero(corpus.verdict != Verdict.MALICIOUS)
+    order = benign[np.argsort(corpus.origin[benign], kind="stable")]
+    starts = np.flatnonzero(np.diff(corpus.origin[order])) + 1
+    for mine in np.split(order, starts):
+        if len(mine):
+            largest = np.quantile(corpus.weights[mine], 1 - ABSURD_SHARE, method="lower")
+            relative[mine] = np.minimum(corpus.weights[mine] / largest, 1)
     return relative
 
 

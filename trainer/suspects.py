@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from agent.context import HORIZONS_S
+from agent.context_tables import HORIZONS_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -3,6 +3,10 @@
 A manifest is CSV with a header and at least the columns `file` and `label` (`benign`, `attack` or `mixed`); `attack`
 names the kind, `attack_rule` says which flows of a mixed capture belong to the attack (see `rule.py`). `file` is
 relative to the manifest's folder, or to the folder above it.
+
+A capture was taken on some network. The column `network` names it, or `source_repo`, where the captures were published;
+without either it is what stands before `__` in the file's name, else the folder. Figures are given by network, because
+one laboratory with many captures must not stand for the world.
 """
 
 from __future__ import annotations
@@ -33,7 +37,13 @@ class Entry:
     path: Path
     label: str
     attack: str
+    network: str
     matches: Callable[[NDArray], NDArray[np.bool_]] | None
+
+    @property
+    def family(self) -> str:
+        """The kind of attack in one word: what stands before the colon of `attack`."""
+        return self.attack.partition(":")[0].strip().lower()
 
     def is_attack(self, flows: NDArray) -> NDArray[np.bool_]:
         """Which of `flows` (`FLOW`, `[n]`) belong to an attack."""
@@ -78,6 +88,7 @@ def _entry(manifest: Path, number: int, row: dict[str, str | None]) -> Entry:
         path=_locate(manifest, name),
         label=label,
         attack=row.get("attack") or "",
+        network=_network(row, name),
         matches=rule.parse(text) if text else None,
     )
 
@@ -85,3 +96,12 @@ def _entry(manifest: Path, number: int, row: dict[str, str | None]) -> Entry:
 def _locate(manifest: Path, name: str) -> Path:
     beside = manifest.parent / name
     return beside if beside.exists() else manifest.resolve().parent.parent / name
+
+
+def _network(row: dict[str, str | None], name: str) -> str:
+    for column in ("source_repo", "network"):
+        if row.get(column):
+            return str(row[column])
+    folder, _, file = name.replace("\\", "/").rpartition("/")
+    prefix, mark, _ = file.partition("__")
+    return prefix if mark else folder

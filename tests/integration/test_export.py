@@ -15,10 +15,13 @@ import numpy as np
 import onnx
 import pytest
 
+from agent.onnx_file import require_plain
 from agent.scorer import Scorer
 from protos import contract, manifest
-from trainer import calibrate, export, model, report
+from trainer import calibrate, export, model, report, teaching
 from trainer.detectors.autoencoder import Autoencoder
+from trainer.detectors.classified import Classified
+from trainer.detectors.portfolio import Portfolio
 from trainer.errors import OutputError, ParityError
 from trainer.main import main
 from trainer.recipe import ALPHAS, Network
@@ -102,6 +105,38 @@ def test_the_graph_answers_as_the_network_does(
     assert found["score"] <= export.SCORE_TOLERANCE
     assert found["contributions"] <= export.SHARE_TOLERANCE
     assert found["expected"] <= export.EXPECTED_TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def classified(synthetic: Any) -> Classified:
+    """All members, with labelled kinds of ordinary traffic and a head that knows one family of attacks."""
+    rows = np.concatenate([synthetic.benign(900, 2), synthetic.backup(200, 3)])
+    bulk, ones = np.arange(len(rows)) < 900, np.ones(len(rows), dtype=np.float32)
+    promise, held = synthetic.benign(300, 4), synthetic.benign(300, 5)
+    whole = Portfolio(Network(epochs=3), seed=5, coreset=64).fit(rows, calibrate=promise, scale_on=bulk)
+    taught = teaching.lesson(synthetic.scan(40, 6), ["scan"] * 40)
+    assert taught is not None
+    ground = teaching.Ground(rows, ones, bulk, promise, held, {}, whole.knots, 5)
+    joined, _ = teaching.teach(whole, taught, ground)
+    joined.raises = True
+    return joined
+
+
+def test_a_portfolio_with_a_head_is_one_plain_graph_that_answers_alike(classified: Classified, synthetic: Any) -> None:
+    """Members, p-values, fusion, kinds and classes: every output within its tolerance, in operators agents accept."""
+    calibration = calibrate.calibrate(classified.raw_score(synthetic.benign(700, 3)), ALPHAS)
+    data = export.build(classified, calibration)
+    require_plain(data)
+    assert data == export.build(classified, calibration)
+    proto = onnx.ModelProto.FromString(data)
+    assert tuple(entry.name for entry in proto.graph.output) == (*manifest.OUTPUTS, manifest.CLASS_SCORES)
+    assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx"}
+    rows = np.concatenate([synthetic.benign(1500, 7), synthetic.scan(200, 8), synthetic.backup(200, 9)])
+    found = export.require_parity(classified, calibration, model.Session(data, "m"), rows)
+    assert found[manifest.CLASS_SCORES] <= export.SHARE_TOLERANCE
+    [shares] = model.Session(data, "m").run(synthetic.scan(50, 10), (manifest.CLASS_SCORES,))
+    assert shares.shape == (50, 1)
+    assert np.median(shares) > 0.9
 
 
 def test_a_graph_that_answers_otherwise_is_refused(
@@ -209,13 +244,18 @@ def test_the_report_says_what_was_promised_and_found(made: Path, folder: Path) -
     assert sum(body["data"]["benign_rows_by_role"].values()) == ROWS
     assert body["labelled"]["malicious"] == 40
     assert body["gate"] is None
+    assert set(body["choice"]["taken"]) <= set(opened.manifest.provenance["recipe"]["members"]["names"])
+    assert body["kind"] == ("portfolio" if len(body["choice"]["taken"]) > 1 else body["choice"]["taken"][0])
+    assert len(body["choice"]["candidates"]) == 31
+    assert body["classifier"]["classes"] == list(opened.manifest.classes) == ["attack"]
+    assert body["soundness"]["checked"]
     for name in ("model", "std_count"):
         figures = body["metrics"][name]
         assert figures["promised_fpr"] == 0.005
         assert 0 <= figures["realised_fpr"] <= 0.05
-        assert figures["average_precision"] > 0.5
+        assert figures["average_precision"] > (0.5 if name == "model" else 0.3)  # a count knows little of 13 scans
         assert figures["roc_auc"] > 0.9
-        assert figures["prevalence"] == pytest.approx(40 / (40 + figures["benign_rows"]))
+        assert figures["prevalence"] == pytest.approx(13 / (13 + figures["benign_rows"]))  # not taught
         assert body["curves"][name]["precision_recall"]
         assert body["curves"][name]["roc"]
     assert (folder / "first" / "m.report.html").read_text().startswith("<!doctype html>")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.detectors.base import fitted
+from trainer.detectors.base import TINY, fitted
 from trainer.detectors.scaling import Scaling
 from trainer.runtime import tensorflow
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from trainer.recipe import Network
 
-TINY: Final = 1e-12
-"""Added where a sum is divided by or put into a logarithm."""
 _BATCH_ROWS: Final = 4096
 _HELD_BACK: Final = 0.1
 
@@ -38,9 +36,15 @@ class Autoencoder:
     kind = "autoencoder"
 
     def __init__(
-        self, network: Network, *, seed: int, on_epoch: Callable[[int, int, float], None] | None = None
+        self,
+        network: Network,
+        *,
+        seed: int,
+        knots: int = 1,
+        on_epoch: Callable[[int, int, float], None] | None = None,
     ) -> None:
         self.network = network
+        self.knots = knots
         self.seed = seed
         self.on_epoch = on_epoch
         self.scaling_: Scaling | None = None
@@ -71,7 +75,11 @@ class Autoencoder:
             scale_on = None if scale_on is None else scale_on[:-held]
         basis = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
         self.scaling_ = Scaling.fit(
-            rows[basis], everyone[basis], clip=self.network.clip, floor=self.network.deviation_floor
+            rows[basis],
+            everyone[basis],
+            clip=self.network.clip,
+            floor=self.network.deviation_floor,
+            knots=self.knots,
         )
         select_rows, select_weights = self.scaling_.apply(select[0]), select[1].astype(np.float32)
         self._train(self.scaling_.apply(rows), everyone, select_rows, select_weights)
@@ -93,38 +101,19 @@ class Autoencoder:
         return errors / (errors.sum(axis=1, keepdims=True) + np.float32(TINY)), expected
 
     def graph(self, features: Any) -> tuple[Any, Any, Any]:
-        """The same in TensorFlow operations, for export: raw score `[n]`, contributions and expected `[n, F]`.
-
-        The graph works on log values throughout: standardising is folded into the first layer and its inverse into the
-        last, which leaves out a third of the passes over memory that would bound its speed. Parity is checked after.
-        """
+        """The same in TensorFlow operations, for export: raw score `[n]`, contributions and expected `[n, F]`."""
         tf = tensorflow()
         scaling, typical = fitted(self, self.scaling_), fitted(self, self.typical_error_)
-        mean, deviation = scaling.mean.astype(np.float64), scaling.deviation.astype(np.float64)
-        layers = [(weights.astype(np.float64), bias.astype(np.float64)) for weights, bias in fitted(self, self.layers_)]
-        first, last = layers[0], layers[-1]
-        layers[0] = first[0] / deviation[:, None], first[1] - (mean / deviation) @ first[0]
-        layers[-1] = last[0] * deviation, last[1] * deviation + mean
-
-        if scaling.signed:
-            logs = tf.sign(features) * tf.math.log(tf.abs(features) + 1.0)
-        else:
-            logs = tf.math.log(tf.nn.relu(features) + 1.0)
-        reach = scaling.clip * deviation
-        logs = tf.minimum(tf.maximum(logs, _f32(mean - reach)), _f32(mean + reach))
-        rebuilt = logs
+        layers = fitted(self, self.layers_)
+        scaled = scaling.graph(features, tf)
+        rebuilt = scaled
         for number, (weights, bias) in enumerate(layers):
-            rebuilt = tf.matmul(rebuilt, _f32(weights)) + _f32(bias)
+            rebuilt = tf.matmul(rebuilt, weights) + bias
             rebuilt = tf.nn.relu(rebuilt) if number < len(layers) - 1 else rebuilt
-        errors = tf.square((logs - rebuilt) * _f32(1.0 / (deviation * typical)))
+        errors = tf.square((scaled - rebuilt) * (np.float32(1) / typical))
         total = tf.reduce_sum(errors, axis=1, keepdims=True) + np.float32(TINY)
         raw = tf.squeeze(total, axis=1) * np.float32(1.0 / len(typical)) + np.float32(TINY)
-        if scaling.signed:
-            held = tf.maximum(tf.minimum(rebuilt, scaling.highest), scaling.lowest)
-            expected = tf.sign(held) * (tf.exp(tf.abs(held)) - 1.0)
-        else:
-            expected = tf.exp(tf.nn.relu(tf.minimum(rebuilt, scaling.highest))) - 1.0
-        return raw, errors * tf.math.reciprocal(total), expected
+        return raw, errors * tf.math.reciprocal(total), scaling.invert_graph(rebuilt, tf)
 
     def _errors(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         scaling, typical = fitted(self, self.scaling_), fitted(self, self.typical_error_)
@@ -181,7 +170,3 @@ class Autoencoder:
             tell(epoch + 1, of, float(logs["val_loss"]))
 
         return [keras.callbacks.LambdaCallback(on_epoch_end=after)]
-
-
-def _f32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return values.astype(np.float32)

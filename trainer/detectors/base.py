@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from trainer.errors import NotFitted
 
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _Value = TypeVar("_Value")
+
+CLIP: Final = 8.0
+"""A scaled value is held within this many deviations, so that no single feature can be infinitely strange."""
+FLOOR: Final = 0.1
+"""Least deviation of a log-scaled feature: one that never varied on benign rows still signals, within bounds."""
+TINY: Final = 1e-12
+"""Added where a sum is divided by or put into a logarithm."""
 
 
 class Detector(Protocol):
@@ -34,8 +41,16 @@ class Detector(Protocol):
         """Strangeness `[n]` of rows `[n, F]`, above zero, higher is stranger, in a unit of the detector's own."""
         ...
 
+    def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Contributions `[n, F]`, at least zero and 1 in all, and what was expected `[n, F]` in original units."""
+        ...
 
-def fitted(detector: Detector, value: _Value | None) -> _Value:
+    def graph(self, features: Any) -> tuple[Any, Any, Any]:
+        """Raw score, contributions and expected values of the TensorFlow tensor `features`, in plain operations."""
+        ...
+
+
+def fitted(detector: object, value: _Value | None) -> _Value:
     """`value`, something that `fit` made. Raises `NotFitted` while it is None."""
     if value is None:
         raise NotFitted(f"{type(detector).__name__} was asked for scores before it was fitted; call fit first")

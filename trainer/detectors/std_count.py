@@ -1,8 +1,9 @@
 """The baseline: the number of features in which a row stands more than three deviations from the mean.
 
 It is what an operator would do by hand, and an autoencoder alone does not always beat it; so it stands beside every
-model in every report. The count is an integer with many ties, so the sum of all deviations breaks them: scaled to stay
-below one, it never outweighs a feature.
+model in every report, and is a member of the portfolio. The count is an integer with many ties, so the sum of all
+deviations breaks them: scaled to stay below one, it never outweighs a feature. Labelled kinds of ordinary traffic
+(kinds.py) have means of their own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.detectors.base import fitted
+from trainer.detectors import kinds
+from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
 from trainer.detectors.scaling import Scaling
+from trainer.runtime import tensorflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRANGE: Final = 3.0
-_CLIP: Final = 8.0
-_FLOOR: Final = 0.1
 
 
 class StdCount:
@@ -29,20 +30,65 @@ class StdCount:
 
     kind = "std_count"
 
-    def __init__(self) -> None:
+    def __init__(self, *, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0) -> None:
+        self.clip = clip
+        self.floor = floor
+        self.knots = knots
+        self.seed = seed
         self.scaling_: Scaling | None = None
+        self.centres_: NDArray[np.float32] | None = None
 
-    def fit(self, rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> Self:
-        """Mean and deviation of every feature of benign rows `[n, F]`."""
-        self.scaling_ = Scaling.fit(rows, weights, clip=_CLIP, floor=_FLOOR)
+    def fit(
+        self,
+        rows: NDArray[np.float32],
+        weights: NDArray[np.float32] | None = None,
+        *,
+        scale_on: NDArray[np.bool_] | None = None,
+    ) -> Self:
+        """Mean and deviation of benign rows `[n, F]`. Rows not in `scale_on` `[n]` are labelled kinds beside them."""
+        everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
+        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
+        self.scaling_ = Scaling.fit(rows[bulk], everyone[bulk], clip=self.clip, floor=self.floor, knots=self.knots)
+        self.centres_ = kinds.find(self.scaling_.apply(rows), everyone, bulk, self.seed)
         return self
 
     def raw_score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features beyond three deviations, plus a fraction below one that grows with all deviations. `[n]`."""
+        score: NDArray[np.float32] = self._parts(self._deviations(rows)).sum(axis=1, dtype=np.float32)
+        return score + np.float32(TINY)
+
+    def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Contributions `[n, F]`, which sum to 1 over a row, and typical values `[n, F]` in original units."""
+        scaling, deviations = fitted(self, self.scaling_), self._deviations(rows)
+        parts = self._parts(deviations)
+        expected = scaling.invert(scaling.apply(rows) - deviations)
+        return parts / (parts.sum(axis=1, keepdims=True) + np.float32(TINY)), expected
+
+    def graph(self, features: Any) -> tuple[Any, Any, Any]:
+        """The same in TensorFlow operations: raw score `[n]`, contributions and expected `[n, F]`."""
+        tf = tensorflow()
         scaling = fitted(self, self.scaling_)
-        deviations = np.abs(scaling.apply(rows))
-        tie_break = deviations.sum(axis=1) / (_CLIP * rows.shape[1] + 1)
-        return ((deviations > _STRANGE).sum(axis=1) + tie_break).astype(np.float32)
+        scaled = scaling.graph(features, tf)
+        deviations = kinds.graph(scaled, fitted(self, self.centres_), tf)
+        size = tf.abs(deviations)
+        parts = tf.cast(size > np.float32(_STRANGE), tf.float32) + size * np.float32(1 / self._bound(len(scaling.mean)))
+        total = tf.reduce_sum(parts, axis=1, keepdims=True) + np.float32(TINY)
+        return tf.squeeze(total, axis=1), parts / total, scaling.invert_graph(scaled - deviations, tf)
+
+    def _deviations(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        centres = self.centres_
+        scaled = fitted(self, self.scaling_).apply(rows)
+        return scaled if centres is None else kinds.deviate(scaled, centres)
+
+    def _parts(self, deviations: NDArray[np.float32]) -> NDArray[np.float32]:
+        size = np.abs(deviations)
+        parts: NDArray[np.float32] = size * np.float32(1 / self._bound(deviations.shape[1]))
+        parts += size > _STRANGE
+        return parts
+
+    def _bound(self, width: int) -> float:
+        """More than all deviations of a row can add up to: a row between two kinds may lie twice the clip off."""
+        return 2 * self.clip * width + 1
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to score again later: the model's manifest carries its baseline."""
@@ -58,5 +104,5 @@ class StdCount:
         mean = np.asarray(raw["mean"], dtype=np.float32)
         deviation = np.asarray(raw["deviation"], dtype=np.float32)
         detector = cls()
-        detector.scaling_ = Scaling(mean, deviation, mean, mean, _CLIP)
+        detector.scaling_ = Scaling(mean, deviation, mean, mean, CLIP)
         return detector

@@ -83,9 +83,11 @@ def write_lake(path: Path, rows: NDArray[np.float32], **columns: Any) -> Path:
         "dst_port": (443, pa.int32()),
         "last_seen_ms": ([start_ms + number * 250 for number in range(count)], pa.int64()),
         "score": (0.5, pa.float32()),
+        "model_digest": ("0" * 64, pa.string()),
         "decision": (0, pa.int8()),
         "weight": (1.0, pa.float32()),
         "verdict": (None, pa.string()),
+        "family": (None, pa.string()),
     }
     unknown = set(columns) - set(defaults)
     assert not unknown, unknown

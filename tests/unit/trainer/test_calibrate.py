@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from trainer.calibrate import CONFIDENCE, Calibration, calibrate, certified_rank
+from trainer.calibrate import CONFIDENCE, Calibration, calibrate, certified_rank, host_windows
 from trainer.errors import NotEnoughRows
 from trainer.recipe import ALPHAS
 
@@ -109,6 +110,74 @@ def test_equal_scores_are_not_strange_and_anything_above_them_is() -> None:
     fitted = calibrate(np.full(50, 3.0), ALPHAS)
     assert fitted.score(np.array([3.0]))[0] == 0
     assert fitted.score(np.array([3.1]))[0] > 1
+
+
+@pytest.mark.parametrize(("shape", "expected"), [(0.4, 0.4), (0.0, 0.0), (-0.2, -0.2)])
+def test_the_tails_shape_is_found(shape: float, expected: float) -> None:
+    """Log scores with a generalised Pareto tail: its shape comes back, within its standard error."""
+    raw = np.exp(stats.genpareto.rvs(shape, scale=0.4, size=5_000, random_state=5))
+    fitted = calibrate(raw, ALPHAS)
+    assert fitted.shape == pytest.approx(expected, abs=0.16)
+
+
+@pytest.mark.parametrize("shape", [0.2, 0.0, -0.2])
+def test_beyond_the_data_scores_stay_minus_log_p(shape: float) -> None:
+    """Ten times rarer than anything calibrated on: the estimate is within a factor of three of the truth on average."""
+    errors = []
+    for seed in range(20):
+        raw = np.exp(stats.genpareto.rvs(shape, scale=0.4, size=3_000, random_state=seed))
+        fitted = calibrate(raw, ALPHAS)
+        far = math.exp(stats.genpareto.isf(10**-4.5, shape, scale=0.4))
+        errors.append(float(fitted.score(np.array([far]))[0]) - 4.5)
+    assert abs(float(np.mean(errors))) < 0.5
+
+
+def test_host_windows_are_an_origin_a_host_and_ten_minutes() -> None:
+    """Equal addresses of two captures are two hosts, and a host begins anew after ten minutes."""
+    origin, host = np.array([0, 0, 0, 1, 0]), np.array([5, 5, 6, 5, 5])
+    time_ms = np.array([0, 599_999, 0, 0, 600_000])
+    assert host_windows(origin, host, time_ms).tolist() == [0, 0, 2, 3, 1]
+
+
+def test_the_share_of_host_windows_is_kept_at_its_confidence() -> None:
+    """Windows of a shared strangeness: the share of later windows that alert exceeds the promise in about one of twenty."""
+    chance = np.random.default_rng(8)
+
+    def traffic(count: int) -> tuple[np.ndarray, np.ndarray]:
+        odd = chance.gamma(2.0, size=count)[:, None]
+        return (odd * chance.lognormal(sigma=0.3, size=(count, 12))).ravel(), np.repeat(np.arange(count), 12)
+
+    later, _ = traffic(20_000)
+    highest = later.reshape(-1, 12).max(axis=1)
+    broken = 0
+    for _ in range(40):
+        raw, windows = traffic(120)
+        fitted = calibrate(raw, (0.05,), windows)
+        [threshold] = fitted.thresholds
+        assert threshold.windows is not None
+        assert threshold.windows_certified
+        broken += float(np.mean(fitted.score(highest) >= threshold.score)) > threshold.windows
+    assert broken <= 6
+
+
+def test_host_windows_promise_less_as_thresholds_rise() -> None:
+    """And nothing is said of them where they are not known."""
+    chance = np.random.default_rng(9)
+    raw, windows = chance.lognormal(size=4_000), np.repeat(np.arange(400), 10)
+    shares = [threshold.windows for threshold in calibrate(raw, ALPHAS, windows).thresholds]
+    assert all(first >= second for first, second in itertools.pairwise(shares))
+    assert [threshold.windows for threshold in calibrate(raw, ALPHAS).thresholds] == [None] * len(ALPHAS)
+
+
+def test_a_baseline_of_an_older_manifest_is_still_read() -> None:
+    """Its tail was one slope, and it knew no host-windows."""
+    old = {
+        "rows": 100, "tail_slope": 2.0, "knots": [[0.0, 0.0], [1.0, 2.0]],
+        "thresholds": [{"alpha": 0.1, "score": 1.0, "certified": True}],
+    }  # fmt: skip
+    fitted = Calibration.from_json(old)
+    assert fitted.score(np.exp(np.array([2.0])))[0] == pytest.approx(4.0)
+    assert fitted.thresholds[0].windows is None
 
 
 def test_too_few_rows_are_refused() -> None:

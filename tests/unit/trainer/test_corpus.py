@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ def _rows(values: list[int], verdicts: list[int] | None = None, origin: str = "a
         time_ms=np.arange(start_ms, start_ms + count, dtype=np.int64),
         kind=np.zeros(count, dtype=np.int64),
         verdict=np.array(verdicts or [Verdict.NONE] * count, dtype=np.int8),
+        host=np.zeros(count, dtype=np.int64),
+        family=np.zeros(count, dtype=np.int32),
     )
 
 
@@ -141,3 +144,10 @@ def test_attacks_alone_make_no_corpus(synthetic: Any, tmp_path: Any) -> None:
     path = synthetic.write_lake(tmp_path / "a.parquet", synthetic.scan(10, 1), verdict="malicious")
     with pytest.raises(SourceMissing, match="benign rows"):
         collect([path], [path], profile=CaptureProfile(), max_rows=10, seed=1, progress=lambda _f, _m: None)
+
+
+def test_when_nothing_is_left_the_reasons_are_told(synthetic: Any, tmp_path: Path) -> None:
+    """Whoever wonders where the rows are learns what holds them back."""
+    path = synthetic.write_lake(tmp_path / "a.parquet", synthetic.benign(30, 1), decision=1)
+    with pytest.raises(SourceMissing, match="unlabelled alerts 30"):
+        collect([path], [], profile=CaptureProfile(), max_rows=100, seed=1, progress=lambda *_: None)

@@ -100,3 +100,29 @@ def test_curves_are_short_and_monotone_where_they_must_be() -> None:
     assert (np.diff(caught) >= 0).all()
     assert ((precision >= 0) & (precision <= 1)).all()
     assert (rate < 0.01).sum() >= 10
+
+
+def test_recall_by_class_counts_each_class_alone() -> None:
+    """With its interval."""
+    found = evaluate.recall_by_class(_scores(1, 3, 3, 0), np.array(["a", "a", "b", "b"]), 2.0)
+    assert {name: (told["rows"], told["recall"]) for name, told in found.items()} == {"a": (2, 0.5), "b": (2, 0.5)}
+    assert found["a"]["interval"] == evaluate.interval(1, 2)
+
+
+def test_the_best_stump_finds_the_telling_column_on_either_side() -> None:
+    """A low value can betray an attack as well as a high one."""
+    chance = np.random.default_rng(1)
+    attack = np.repeat([False, True], 100)
+    rows = chance.normal(0, 1, (200, 3)).astype(np.float32)
+    rows[attack, 1] -= 5
+    name, side, at, area = evaluate.best_stump(rows, attack, ["a", "b", "c"])
+    assert (name, side, at) == ("b", "low", 1)
+    assert area == pytest.approx(1.0, abs=1e-3)
+    assert evaluate.stump_area(rows[:, 1], attack, "low") == pytest.approx(area)
+    assert evaluate.stump_area(np.zeros(200, dtype=np.float32), attack, "high") == pytest.approx(0.5)
+
+
+def test_false_alerts_a_day_are_the_rate_times_the_flows() -> None:
+    """And unknown where the rate is."""
+    assert evaluate.alerts_a_day(0.002, 1e6) == pytest.approx(2000)
+    assert evaluate.alerts_a_day(None, 1e6) is None

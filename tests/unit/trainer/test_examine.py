@@ -48,11 +48,49 @@ def test_captures_are_judged_flow_by_flow_and_as_wholes(ground: tuple[Path, Path
     assert by_name["both.pcap"]["attack_flows"] == 20
     assert by_name["both.pcap"]["benign_alerts"] > 0
     assert by_name["quiet.pcap"]["attack_alerts"] == 0
-    assert found["incidents"] == {"attack_captures": 3, "seen": 2, "recall": pytest.approx(2 / 3)}
+    assert found["incidents"]["attack_captures"] == 3
+    assert found["incidents"]["seen"] == 2
+    assert found["incidents"]["recall"] == pytest.approx(2 / 3)
     assert found["recall_by_attack"]["whisper"]["recall"] == 0
     assert found["metrics"]["model"]["attack_rows"] == 61
+    assert found["recall_by_family"]["flood"]["captures"] == 2
     assert found["alpha"] == 0.01
     assert found["threshold"] == 2.0
+
+
+def test_an_attack_capture_tells_its_incidents(ground: tuple[Path, Path]) -> None:
+    """What was raised, whose threshold it was, and how soon in the time of the traffic."""
+    by_name = {entry["file"]: entry for entry in _examined(ground)["captures"]}
+    bad = by_name["bad.pcap"]["incidents"]
+    assert bad["threshold_of"] == "model"
+    assert bad["product"] == bad["model"]
+    assert bad["product"]["seen"]
+    assert bad["product"]["incidents"] >= 1
+    assert bad["product"]["right"] is (bad["product"]["kind"] == "flood")
+    assert bad["product"]["after_ms"] == by_name["bad.pcap"]["first_alert_after_ms"]
+    assert by_name["quiet.pcap"]["incidents"]["product"]["kind"] is None
+    assert by_name["good.pcap"]["incidents"] is None
+
+
+def test_benign_flows_beside_an_attack_are_reported_apart(ground: tuple[Path, Path]) -> None:
+    """They are no quiet traffic: their hosts carry the attack in their context."""
+    rates = _examined(ground)["false_positives"]
+    assert rates["beside_attacks"]["rows"] == 10
+    assert rates["model_threshold"]["rows"] == 1
+    assert [row["network"] for row in rates["networks"]] == [""]
+
+
+def test_a_report_is_written_as_json_and_as_a_page(
+    ground: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page holds what the JSON holds, and escapes names."""
+    command = ["evaluate", "--model", str(ground[0]), "--manifest", str(ground[1]), "--fpr", "0.01"]
+    assert main([*command, "--no-recalibrate", "--report", str(tmp_path / "report"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "report" / "evaluation.json").read_text()) == printed
+    text = (tmp_path / "report" / "evaluation.html").read_text()
+    assert "<script" not in text
+    assert "whisper" in text
 
 
 def test_what_cannot_be_read_is_listed_and_not_counted(ground: tuple[Path, Path]) -> None:

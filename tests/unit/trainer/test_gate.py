@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.gate import Standing, Verdict, judge
+from trainer.gate import COMPARED, Grounds, Standing, Verdict, judge
 
 PROMISED = 0.01
 EMPTY = np.zeros(0, dtype=bool)
@@ -25,7 +25,7 @@ def _standing(
 
 def _judge(champion: Standing, challenger: Standing, held_back: np.ndarray | None = None) -> Verdict:
     held = np.zeros(len(challenger.labelled), dtype=bool) if held_back is None else held_back
-    return judge(champion, challenger, held_back=held, promised=PROMISED)
+    return judge(champion, challenger, Grounds(held, PROMISED))
 
 
 def _answer(verdict: Verdict, name: str) -> bool | None:
@@ -105,7 +105,7 @@ def test_other_features_fail_and_leave_nothing_to_compare() -> None:
     verdict = _judge(champion, _standing(features="new", labelled=_mask(1, 2)))
     assert not verdict.passed
     assert _answer(verdict, "contract") is False
-    assert [check.passed for check in verdict.checks[2:]] == [None] * 5
+    assert [check.passed for check in verdict.checks[3:]] == [None] * len(COMPARED)
 
 
 def test_a_challenger_that_fails_its_self_test_fails() -> None:
@@ -120,5 +120,60 @@ def test_what_cannot_be_asked_is_said_and_not_passed() -> None:
     found = _judge(_standing(benign=_mask(0, 100)), _standing(benign=_mask(0, 100))).to_json()
     assert found["passed"] is True
     silent = [check for check in found["checks"] if check["passed"] is None]
-    assert {check["name"] for check in silent} == {"false_positives_fixed", "held_back_false_positives", "recall"}
+    asked = {"self_test", "contract", "frozen_sets", "realised_fpr", "fpr_not_worse"}
+    assert {check["name"] for check in silent} == set(COMPARED) - asked
     assert all("not applicable" in check["detail"] for check in silent)
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "expected"),
+    [
+        ({"scan": (90, 100), "beacon": (5, 5)}, {"scan": (90, 100), "beacon": (0, 5)}, False),  # one family goes dark
+        ({"scan": (90, 100), "beacon": (5, 5)}, {"scan": (95, 100), "beacon": (4, 5)}, True),  # one row proves nothing
+        ({"scan": (90, 100), "beacon": (2, 5)}, {"scan": (90, 100), "beacon": (0, 5)}, True),  # too few to judge
+        ({"scan": (90, 100), "flood": (0, 100)}, {"scan": (80, 100), "flood": (100, 100)}, False),  # no set-off
+        ({"scan": (990, 1000)}, {"scan": (981, 1000)}, True),  # less than a point
+        ({"scan": (990, 1000)}, {"scan": (975, 1000)}, False),
+    ],
+)
+def test_no_family_of_attacks_may_be_lost(champion: dict, challenger: dict, expected: bool) -> None:
+    """A gain elsewhere does not pay for it; on the replay set and on labelled rows alike."""
+    family = np.concatenate([np.full(rows, name) for name, (_, rows) in champion.items()])
+    before, after = (
+        np.concatenate([_mask(hits, rows) for hits, rows in counts.values()]) for counts in (champion, challenger)
+    )
+    for field, check in (("replay", "replay_by_family"), ("malicious", "recall_by_family")):
+        standings = [_with(**{field: mask}) for mask in (before, after)]
+        grounds = Grounds(EMPTY, PROMISED, malicious_family=family, replay_family=family)
+        assert _answer(judge(*standings, grounds), check) is expected
+
+
+def test_the_family_that_fell_is_named() -> None:
+    """Whoever reads the gate must know where to look."""
+    family = np.array(["port scan"] * 50 + ["beacon"] * 50)
+    standings = [_with(replay=np.ones(100, dtype=bool)), _with(replay=np.arange(100) < 50)]
+    verdict = judge(*standings, Grounds(EMPTY, PROMISED, replay_family=family))
+    [check] = [check for check in verdict.checks if check.name == "replay_by_family"]
+    assert check.detail == "fell: beacon 100% to 0% of 50"
+    assert not verdict.passed
+
+
+@pytest.mark.parametrize(
+    ("field", "check"), [("golden", "golden_fpr"), ("recent", "recent_fpr"), ("benign", "realised_fpr")]
+)
+@pytest.mark.parametrize(("alerts", "expected"), [(15, True), (60, False)])
+def test_benign_rows_of_every_kind_hold_it_to_its_promise(field: str, check: str, alerts: int, expected: bool) -> None:
+    """What somebody vouches for, what came later, and the last days."""
+    standings = [_with(**{field: _mask(hits, 1000)}) for hits in (5, alerts)]
+    assert _answer(judge(*standings, Grounds(EMPTY, PROMISED)), check) is expected
+
+
+def test_a_frozen_set_that_cannot_be_used_fails_the_gate() -> None:
+    """It must be made again, not forgotten."""
+    verdict = judge(_with(), _with(), Grounds(EMPTY, PROMISED, faults=("set a holds features of another contract",)))
+    assert _answer(verdict, "frozen_sets") is False
+    assert not verdict.passed
+
+
+def _with(**masks: np.ndarray) -> Standing:
+    return Standing("d", "f", **({"labelled": EMPTY, "malicious": EMPTY, "benign": EMPTY} | masks))

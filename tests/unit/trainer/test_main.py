@@ -30,7 +30,9 @@ _HEAVY = (
 )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["publish", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "--help"], ["publish", "--help"], ["benchmark", "nsl-kdd", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     """Help answers at once, and shows the exit codes."""
     code = (

@@ -51,6 +51,13 @@ def test_none_is_silent() -> None:
     assert out.getvalue() + terminal.getvalue() == ""
 
 
+def test_a_stage_of_no_fit_is_a_run_of_its_own() -> None:
+    """A benchmark's half is half."""
+    progress, out, _ = _made("json")
+    progress.stage("benchmark", 0.5, "seed 7")
+    assert json.loads(out.getvalue())["fraction"] == 0.5
+
+
 def test_the_stages_fill_the_whole() -> None:
     """No gap, no overlap."""
     spans = list(STAGES.values())

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from protos.manifest import CaptureProfile
-from trainer.recipe import COMPONENTS, Network, Recipe, Shares, installed_versions
+from trainer.recipe import COMPONENTS, Members, Network, Recipe, Shares, installed_versions
 
 
 def test_a_recipe_is_hashable_and_its_digest_is_a_function_of_it() -> None:
@@ -30,6 +30,8 @@ def test_a_recipe_is_hashable_and_its_digest_is_a_function_of_it() -> None:
         {"max_rows": 10},
         {"network": Network(layers=(8, 4))},
         {"network": Network(epochs=1)},
+        {"members": Members(names=("mahalanobis",))},
+        {"members": Members(coreset=64)},
         {"shares": Shares(labelled=0.3)},
         {"profile": CaptureProfile(idle_timeout_ms=1)},
         {"feature_digest": "0"},
@@ -45,7 +47,7 @@ def test_changing_anything_changes_the_digest(change: dict) -> None:
 def test_every_field_is_covered_by_the_test_above() -> None:
     """A field added to the recipe must be added there too."""
     assert {field.name for field in dataclasses.fields(Recipe)} == {
-        "sources", "labelled", "seed", "alpha", "alphas", "max_rows", "network", "shares", "profile",
+        "sources", "labelled", "seed", "alpha", "alphas", "max_rows", "network", "members", "shares", "profile",
         "feature_digest", "versions",
     }  # fmt: skip
 

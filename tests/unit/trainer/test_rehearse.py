@@ -11,7 +11,7 @@ import pytest
 from protos import contract
 from trainer.corpus import Corpus
 from trainer.recipe import Shares
-from trainer.rehearse import rehearse, repeats, vary
+from trainer.rehearse import host_shares, rehearse, repeats, vary
 from trainer.sources import Verdict
 from trainer.split import Role, split
 
@@ -38,24 +38,45 @@ def _corpus(synthetic: Any) -> Corpus:
         time_ms=np.arange(count, dtype=np.int64),
         kind=np.zeros(count, dtype=np.int64),
         verdict=verdict,
+        host=np.zeros(count, dtype=np.int64),
+        family=np.zeros(count, dtype=np.int32),
         origin=np.zeros(count, dtype=np.int32),
         origins=("a",),
     )
 
 
-def test_a_role_has_its_rows_once_and_repeats_are_marked(synthetic: Any) -> None:
-    """Everything that is not a repeat is a genuine row; repeats weigh one each."""
+def test_a_role_has_its_rows_once_and_labelled_ones_are_marked(synthetic: Any) -> None:
+    """The bulk is the ordinary rows; after it come the labelled ones, exact first, then varied; each weighs one."""
     corpus = _corpus(synthetic)
     dealt = split(corpus, SHARES, 1)
-    rows, weights, genuine = rehearse(corpus, dealt, Role.FIT, SHARES, 1)
+    rows, weights, bulk = rehearse(corpus, dealt, Role.FIT, SHARES, 1)
     ordinary, labelled = dealt.rows(Role.FIT, ~dealt.exception), dealt.rows(Role.FIT, dealt.exception)
-    assert np.array_equal(rows[genuine], corpus.features[np.concatenate([ordinary, labelled])])
+    assert np.array_equal(rows[bulk], corpus.features[ordinary])
+    assert np.array_equal(rows[len(ordinary) : len(ordinary) + len(labelled)], corpus.features[labelled])
     assert len(labelled) == 8
     share = (len(rows) - len(ordinary)) / len(rows)
     assert share == pytest.approx(SHARES.labelled, abs=0.01)
-    assert (weights == 1).all()
+    assert weights == pytest.approx(1, abs=1e-5)
     assert np.isfinite(rows).all()
     assert (rows >= 0).all()
+
+
+def test_a_host_counts_by_the_root_of_its_rows() -> None:
+    """A hundred times the rows, ten times the say; a row counts one on average, and nothing comes of nothing."""
+    host = np.array([1] * 100 + [2], dtype=np.int64)
+    shares = host_shares(host)
+    assert shares[:100].sum() == pytest.approx(10 * shares[100])
+    assert shares.mean() == pytest.approx(1, abs=1e-5)
+    assert len(host_shares(host[:0])) == 0
+
+
+def test_only_the_rows_asked_for_are_rehearsed(synthetic: Any) -> None:
+    """Rows kept for another purpose stay out, and so do repeats of them."""
+    corpus = _corpus(synthetic)
+    dealt = split(corpus, SHARES, 1)
+    chosen = np.arange(len(corpus)) % 2 == 0
+    rows, _, bulk = rehearse(corpus, dealt, Role.FIT, SHARES, 1, within=chosen)
+    assert np.array_equal(rows[bulk], corpus.features[dealt.rows(Role.FIT, ~dealt.exception & chosen)])
 
 
 def test_rehearsal_is_seeded(synthetic: Any) -> None:
@@ -72,8 +93,8 @@ def test_without_labelled_rows_a_role_is_as_it_was(synthetic: Any) -> None:
     corpus = _corpus(synthetic)
     corpus = dataclasses.replace(corpus, verdict=np.zeros_like(corpus.verdict))
     dealt = split(corpus, SHARES, 1)
-    rows, _, genuine = rehearse(corpus, dealt, Role.SELECT, SHARES, 1)
-    assert genuine.all()
+    rows, _, bulk = rehearse(corpus, dealt, Role.SELECT, SHARES, 1)
+    assert bulk.all()
     assert np.array_equal(rows, corpus.features[dealt.rows(Role.SELECT)])
 
 

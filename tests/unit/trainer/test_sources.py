@@ -160,3 +160,36 @@ def test_quiet_rows_of_a_host_under_attack_are_left_out(synthetic: Any, tmp_path
     assert file.rows == 11
     assert file.left_out["near alerts"] == 9
     assert sum(len(part.features) for part in taken) == 11
+
+
+def test_a_row_knows_its_host_and_an_attack_its_family(synthetic: Any, tmp_path: Path) -> None:
+    """The host is the same number for the same address, from lake and capture; only malicious rows have a family."""
+    path = synthetic.write_lake(
+        tmp_path / "a.parquet",
+        synthetic.benign(4, 1),
+        verdict=["malicious", "malicious", "benign", "malicious"],
+        family=["port scan", None, "port scan", "beacon"],
+        src_ip=["10.0.0.2", "10.0.0.1", "10.0.0.2", "::1"],
+    )
+    _, [taken] = _read(path, sources.read_labelled)
+    assert [taken.families[place] for place in taken.family] == ["port scan", sources.UNNAMED, "", "beacon"]
+    assert taken.families[0] == ""
+    assert taken.host[0] == taken.host[2]
+    assert len(set(taken.host.tolist())) == 3
+
+
+def test_hosts_of_captures_and_of_the_lake_agree(synthetic: Any, write_pcap: Any, tmp_path: Path) -> None:
+    """One address, one number, wherever the row lies."""
+    _, parts = _read(write_pcap("a.pcap", 4, host=2), sources.read_benign)
+    path = synthetic.write_lake(tmp_path / "a.parquet", synthetic.benign(1, 1), src_ip="10.0.0.2")
+    _, [lake] = _read(path, sources.read_benign)
+    assert set(np.concatenate([part.host for part in parts]).tolist()) == set(lake.host.tolist())
+
+
+@pytest.mark.parametrize(
+    ("attack", "family"),
+    [("scan: tcp syn", "scan"), ("slowloris", "slowloris"), ("", sources.UNNAMED), (" : x", sources.UNNAMED)],
+)
+def test_a_family_is_the_text_before_the_colon(attack: str, family: str) -> None:
+    """What a manifest does not name is just an attack."""
+    assert sources.family_of(attack) == family

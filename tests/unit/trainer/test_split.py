@@ -29,6 +29,8 @@ def _corpus(sizes: list[int], *, step_ms: int = 100, seed: int = 0, **columns: n
         "time_ms": time_ms.astype(np.int64),
         "kind": np.zeros(count, dtype=np.int64),
         "verdict": np.zeros(count, dtype=np.int8),
+        "host": np.zeros(count, dtype=np.int64),
+        "family": np.zeros(count, dtype=np.int32),
     }
     return Corpus(**(defaults | columns), origin=origin, origins=tuple(f"s{number}" for number in range(len(sizes))))
 
@@ -53,6 +55,7 @@ def test_the_laws_of_the_split(sizes: list[int], seed: int, attacks: float, labe
         return
     assert set(np.unique(dealt.role)) <= {int(role) for role in Role}
     assert (dealt.role[dealt.malicious] == Role.TEST).all()
+    assert not (dealt.taught & ~dealt.malicious).any()
     assert dealt.exception.sum() == (verdict == Verdict.BENIGN).sum()
     ordinary = verdict == Verdict.NONE
     for origin in range(len(sizes)):
@@ -136,3 +139,28 @@ def test_weights_are_relative_to_their_own_source() -> None:
     """A capture beside a lake that samples one flow in fifty is not thinned to nothing."""
     corpus = _corpus([100, 100], weights=np.repeat(np.array([50, 1], dtype=np.float32), 100))
     assert (relative_weights(corpus) == 1).all()
+
+
+def test_a_few_absurd_weights_do_not_thin_the_others_away() -> None:
+    """A compromised agent that says one of its rows stands for a billion flows loses nothing else by it."""
+    weights = np.full(1000, 20, dtype=np.float32)
+    weights[500] = 1e9
+    relative = relative_weights(_corpus([1000], weights=weights))
+    assert (relative == 1).all()
+
+
+@pytest.mark.parametrize(("cases", "taught"), [([6, 6, 6], [6, 6, 0]), ([9], [6]), ([2], [2]), ([3, 3], [2, 2])])
+def test_cases_are_taught_whole_where_there_are_enough(cases: list[int], taught: list[int]) -> None:
+    """The last third of a family's cases is held back, or the last third of each case where they are few."""
+    count = sum(cases)
+    host = np.repeat(np.arange(len(cases), dtype=np.int64), cases)
+    quiet = 400
+    corpus = _corpus(
+        [quiet + count],
+        host=np.append(np.full(quiet, -1, dtype=np.int64), host),
+        verdict=np.append(np.zeros(quiet), np.full(count, Verdict.MALICIOUS)).astype(np.int8),
+        family=np.append(np.zeros(quiet), np.ones(count)).astype(np.int32),
+    )
+    dealt = split(corpus, SHARES, 1)
+    assert [int(dealt.taught[corpus.host == number].sum()) for number in range(len(cases))] == taught
+    assert len(dealt.attack_test) == count - sum(taught)

@@ -66,3 +66,25 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00file")
     with pytest.raises(TruthUnreadable, match="not CSV text"):
         truth.read(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "network"),
+    [
+        ("file,label,attack,attack_rule,source_repo", "x/lab__a.pcap,benign,,,someone/captures", "someone/captures"),
+        ("file,label,attack,attack_rule,network", "x/lab__a.pcap,benign,,,branch", "branch"),
+        ("file,label,attack,attack_rule", "x/lab__a.pcap,benign,,", "lab"),
+        ("file,label,attack,attack_rule", "x/y/a.pcap,benign,,", "x/y"),
+        ("file,label,attack,attack_rule", "a.pcap,benign,,", ""),
+    ],
+)
+def test_a_capture_belongs_to_a_network(tmp_path: Path, header: str, line: str, network: str) -> None:
+    """A column says so, else the name or the folder of the file."""
+    [entry] = truth.read(_manifest(tmp_path, line, header=header))
+    assert entry.network == network
+
+
+def test_the_family_of_an_attack_is_its_first_word(tmp_path: Path) -> None:
+    """What stands before the colon, in small letters."""
+    [entry] = truth.read(_manifest(tmp_path, "a.pcap,attack,Scan:nmap,"))
+    assert entry.family == "scan"

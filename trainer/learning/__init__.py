@@ -1,0 +1,1 @@
+"""What labels are worth: the benchmark of learning. See study.py for the protocol."""

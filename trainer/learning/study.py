@@ -1,0 +1,207 @@
+"""The benchmark of learning: what labels of some incidents are worth on attacks that were never labelled.
+
+For every seed:
+
+1. Benign captures are dealt: most are fitted (what a product comes with, or saw), the others are test rows.
+2. Of every attack family, captures are dealt to a *seen* and an *unseen* half; a family of one capture is cut in two
+   by time. Some families are never labelled: both halves of theirs are test rows.
+3. A first model is fitted on benign rows alone. Its alerts on the seen captures and on the fitted benign ones are
+   grouped into incidents by the product's own rules. Up to `incidents` of them, drawn by chance, get the verdict of the
+   truth, as a whole: the alerts in it, nothing else. Where there are fewer, quiet flows with the highest scores are
+   judged one by one, as the review queue offers them.
+4. A second model is fitted on the same rows and those verdicts. Both are compared on the test rows only: average
+   precision of every family against the benign test rows, at the prevalence found and at 1 % and 0.1 %.
+
+A test row whose features equal a labelled row's is left out and counted. Families of fewer than `FEWEST` test rows are
+listed and judge nothing. The gate: the mean of the labelled families rises by `RISE`, and no family falls by more than
+`FALL`. A family that the first model ranks almost perfectly cannot rise by as much, so the mean of those with room
+(below `ROOM`) is told as well.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from protos import contract
+from trainer import assembly, caps, evaluate
+from trainer.corpus import Collector
+from trainer.learning.roles import Part, Plan, Said, deal, judge, read
+from trainer.progress import Progress
+from trainer.recipe import Network, Recipe
+from trainer.rows import Verdict
+from trainer.split import split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainer.corpus import Corpus
+    from trainer.learning.roles import Capture
+
+RISE: Final = 0.10
+FALL: Final = 0.01
+FEWEST: Final = 5
+ROOM: Final = 0.9
+PREVALENCES: Final = {"ap": None, "ap_1_percent": 0.01, "ap_0.1_percent": 0.001}
+
+
+def measure(plan: Plan, progress: Callable[[float, str], None]) -> dict[str, Any]:
+    """Every seed, and what comes of them together. Raises `DataError`, or the agent's `SourceError`."""
+    captures = read(plan.manifest, lambda done, name: progress(0.2 * done, name))
+    rounds = []
+    for number in range(plan.seeds):
+        progress(0.2 + 0.8 * number / plan.seeds, f"seed {number + 1} of {plan.seeds}")
+        rounds.append(_round(captures, plan, number + 1))
+    return {
+        "benchmark": "learning",
+        "manifest": plan.manifest.name,
+        "feature_digest": contract.DIGEST,
+        "asked": {"incidents": plan.incidents, "seeds": plan.seeds, "fit_share": plan.fit_share, "alpha": plan.alpha},
+        "summary": summarise(rounds),
+        "rounds": rounds,
+    }
+
+
+def summarise(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The seeds together: means, spreads, and whether the gate holds. Pure."""
+    told: dict[str, Any] = {}
+    for figure in PREVALENCES:
+        changes: dict[bool, list[float]] = {True: [], False: []}
+        worst = (0.0, "")
+        by_seed = []
+        with_room = []
+        for entry in rounds:
+            risen = []
+            for family, found in entry["families"].items():
+                if not found["judges"]:
+                    continue
+                change = found["after"][figure] - found["before"][figure]
+                changes[found["labelled"]].append(change)
+                worst = min(worst, (change, family))
+                if found["labelled"]:
+                    risen.append(change)
+                    if found["before"][figure] < ROOM:
+                        with_room.append(change)
+            by_seed.append(statistics.fmean(risen) if risen else None)
+        labelled = [change for change in by_seed if change is not None]
+        rise = statistics.fmean(labelled) if labelled else None
+        told[figure] = {
+            "labelled_rise": rise,
+            "labelled_rise_by_seed": by_seed,
+            "labelled_rise_sd": statistics.stdev(labelled) if len(labelled) > 1 else None,
+            "labelled_with_room_rise": statistics.fmean(with_room) if with_room else None,
+            "never_labelled_rise": statistics.fmean(changes[False]) if changes[False] else None,
+            "worst_change": worst[0],
+            "worst_family": worst[1],
+            "passed": rise is not None and rise >= RISE and worst[0] >= -FALL,
+        }
+    return told
+
+
+def _round(captures: Sequence[Capture], plan: Plan, seed: int) -> dict[str, Any]:
+    dealt = deal(captures, plan, seed)
+    first = _fit(dealt.fitted, {}, plan, seed)
+    threshold = first.calibration.threshold_for(plan.alpha).score
+
+    def score(rows: NDArray) -> NDArray:
+        return first.calibration.score(first.detector.raw_score(rows))
+
+    said = judge((*dealt.seen, *dealt.fitted), score, threshold, plan.incidents, seed)
+    second = _fit((*dealt.fitted, *dealt.seen), said.verdicts, plan, seed)
+    labelled = {
+        part.capture.family for part in dealt.seen if (said.verdicts[part.capture.name] == Verdict.MALICIOUS).any()
+    }
+    known = _known((*dealt.seen, *dealt.fitted), said)
+    quiet, _ = _rows(dealt.benign_test, known, attack=False)
+    families = {}
+    left_out = 0
+    for family in sorted({part.capture.family for part in dealt.attack_test}):
+        parts = [part for part in dealt.attack_test if part.capture.family == family]
+        rows, equal = _rows(parts, known, attack=True)
+        left_out += equal
+        if not len(rows):
+            continue
+        families[family] = {
+            "labelled": family in labelled,
+            "rows": len(rows),
+            "judges": len(rows) >= FEWEST,
+            "before": _figures(first, quiet, rows),
+            "after": _figures(second, quiet, rows),
+        }
+    promised = [float((_scored(entry, quiet) >= entry.calibration.threshold_for(plan.alpha).score).mean())
+                for entry in (first, second)]  # fmt: skip
+    return {
+        "seed": seed,
+        "never_labelled": sorted(dealt.never),
+        "verdicts": {
+            "malicious": said.malicious,
+            "benign": said.benign,
+            "single_flows": said.single_flows,
+            "rows": int(sum((verdict != 0).sum() for verdict in said.verdicts.values())),
+        },
+        "head": "none" if second.taught is None else second.taught.why,
+        "benign_test_rows": len(quiet),
+        "equal_rows_left_out": left_out,
+        "realised_fpr": {"before": promised[0], "after": promised[1]},
+        "families": families,
+    }
+
+
+def _fit(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], plan: Plan, seed: int) -> assembly.Fitted:
+    corpus = _corpus(parts, verdicts, seed)
+    recipe = Recipe(sources=(), seed=seed, alpha=plan.alpha, alphas=(plan.alpha,), network=Network(epochs=plan.epochs))
+    dealt = split(corpus, recipe.shares, seed)
+    return assembly.assemble(corpus, dealt, recipe, Progress("none", out=sys.stdout, terminal=sys.stderr))
+
+
+def _corpus(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], seed: int) -> Corpus:
+    """Benign captures whole; of the others what carries a verdict, as the lake would give it."""
+    collector = Collector(max_rows=10_000_000, seed=seed)
+    for part in parts:
+        said = verdicts.get(part.capture.name, np.zeros(len(part.capture.flows), dtype=np.int8))[part.rows]
+        rows = part.capture.rows.take(part.rows)
+        malicious = said == Verdict.MALICIOUS
+        rows = replace(rows, verdict=said, family=malicious.astype(np.int32) if len(rows.families) > 1 else rows.family)
+        collector.add(rows if not part.capture.family else rows.take(said != Verdict.NONE))
+    return caps.apply(collector.corpus(), seed)
+
+
+def _rows(parts: Sequence[Part], known: NDArray, *, attack: bool) -> tuple[NDArray[np.float32], int]:
+    rows = np.concatenate(
+        [
+            np.empty((0, len(contract.FEATURES)), np.float32),
+            *(part.capture.rows.features[part.rows[part.capture.attack[part.rows] == attack]] for part in parts),
+        ]
+    )
+    equal = np.isin(_words(rows), known)
+    return rows[~equal], int(equal.sum())
+
+
+def _known(parts: Sequence[Part], said: Said) -> NDArray:
+    labelled = [part.capture.rows.features[said.verdicts[part.capture.name] != 0] for part in parts]
+    return _words(np.concatenate([np.empty((0, len(contract.FEATURES)), np.float32), *labelled]))
+
+
+def _words(rows: NDArray[np.float32]) -> NDArray:
+    plain = np.ascontiguousarray(rows + np.float32(0), dtype="<f4")
+    return plain.view(np.dtype((np.void, plain.shape[1] * 4))).ravel()
+
+
+def _scored(fitted: assembly.Fitted, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return fitted.calibration.score(fitted.detector.raw_score(rows))
+
+
+def _figures(fitted: assembly.Fitted, quiet: NDArray[np.float32], attack: NDArray[np.float32]) -> dict[str, float]:
+    # Ranks need no calibration, and rounding must not make ties.
+    scores = [fitted.detector.raw_score(rows) for rows in (quiet, attack)]
+    found = len(attack) / (len(attack) + len(quiet))
+    return {
+        name: round(evaluate.average_precision(scores[0], scores[1], prevalence or found), 5)
+        for name, prevalence in PREVALENCES.items()
+    }
