@@ -63,5 +63,6 @@ def _agent(row: sqlite3.Row) -> Agent:
         lost_flows=row["lost_flows"],
         lost_alerts=row["lost_alerts"],
         broken_batches=row["broken_batches"],
+        group=row["group"],
         health=health(row["health"]),
     )

@@ -15,6 +15,7 @@ from protos import contract
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 END_NAMES: Final = {0: "", 1: "idle", 2: "active", 3: "tcp", 4: "half-open", 5: "evicted", 6: "stop"}
 """Why a flow ended, in words: `EndReason` of flow.proto."""
@@ -35,6 +36,7 @@ class AlertFilter:
     until_ms: int | None = None  # exclusive
     min_score: float | None = None
     host: str | None = None  # either end
+    suppressed: bool | None = None  # by a rule, or not
     text: str | None = None  # part of addresses with ports, agent, or reasons; capitals do not matter
 
     def conditions(self) -> tuple[str, list[Any]]:
@@ -54,6 +56,8 @@ class AlertFilter:
         ]
         given = [(text, value) for text, value in wanted if value is not None]
         texts = [text for text, _ in given] + (["verdict IS NULL"] if self.verdict == "none" else [])
+        if self.suppressed is not None:
+            texts.append(f"suppression_id IS {'NOT ' if self.suppressed else ''}NULL")
         return " AND ".join(texts) or "true", [value for _, value in given]
 
 
@@ -98,6 +102,21 @@ def get(db: sqlite3.Connection, alert_id: int) -> AlertDetail:
     )
 
 
+def strongest_reasons(alerts: Sequence[tuple[Reason, ...]], *, limit: int = 5) -> tuple[Reason, ...]:
+    """The features that matter most over several alerts (given strongest first): mean share, words of the strongest."""
+    shares: dict[str, float] = {}
+    words: dict[str, Reason] = {}
+    for given in alerts:
+        for reason in given:
+            shares[reason.feature] = shares.get(reason.feature, 0.0) + reason.share / len(alerts)
+            words.setdefault(reason.feature, reason)
+    best = sorted(shares, key=lambda feature: (-shares[feature], feature))[:limit]
+    return tuple(
+        Reason(feature, words[feature].observed, words[feature].expected, shares[feature], words[feature].text)
+        for feature in best
+    )
+
+
 def reasons(text: str) -> tuple[Reason, ...]:
     """The reasons kept as JSON."""
     return tuple(Reason(**entry) for entry in json.loads(text))
@@ -125,4 +144,5 @@ def from_row(row: sqlite3.Row) -> Alert:
         reasons=reasons(row["reasons"]),
         verdict=row["verdict"],
         incident_id=row["incident_id"],
+        suppression_id=row["suppression_id"],
     )

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator import admission, audit, parquet, schema
+from aggregator import admission, audit, parquet, schema, yardsticks
 from aggregator.errors import Conflict, Invalid, StateError
 from aggregator.statedir import locked
 from aggregator.store import connect
@@ -57,7 +57,7 @@ def restore(config: AggregatorConfig, source: Path, *, force: bool) -> dict[str,
         described = _verified(folder)
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(config.state_dir):
-            for name in ("models", "staging", "lake"):
+            for name in ("models", "sets", "staging", "lake"):
                 if (folder / name).is_dir():
                     shutil.copytree(folder / name, config.state_dir / name, dirs_exist_ok=True)
             for suffix in ("", "-wal", "-shm"):
@@ -82,7 +82,8 @@ def check(config: AggregatorConfig) -> list[str]:
             ]
             if missing := schema.pending(db):
                 return [*problems, f"database: its schema lacks {', '.join(missing)}; `run` brings it up to date"]
-            problems += _check_cursors(db) + _check_models(db, config) + _check_alerts(db)
+            problems += _check_cursors(db) + _check_models(db, config) + _check_sets(db, config)
+            problems += _check_alerts(db)
             if (entry := audit.broken_link(db)) is not None:
                 problems.append(f"audit: the chain breaks at entry {entry}; entries were changed or removed")
     except sqlite3.DatabaseError as error:
@@ -98,10 +99,11 @@ def _write(config: AggregatorConfig, clock: Clock, folder: Path, *, flows: bool)
             source.backup(copy, pages=4096)
             # A copy that is opened later must not need a WAL beside it.
             copy.execute("PRAGMA journal_mode = DELETE")
-    (folder / "models").mkdir()
-    for path in sorted(config.models_dir.glob("*.*")):
-        if path.is_file():
-            shutil.copy2(path, folder / "models" / path.name)
+    for kept in (config.models_dir, config.sets_dir):
+        (folder / kept.name).mkdir()
+        for path in sorted(kept.glob("*.*")):
+            if path.is_file():
+                shutil.copy2(path, folder / kept.name / path.name)
     files = parquet.staged_files(config.state_dir / "staging") + parquet.lake_files(config.state_dir / "lake")
     listing = [
         {"path": str(file.path.relative_to(config.state_dir)), "day": file.day, "rows": file.rows} for file in files
@@ -192,6 +194,14 @@ def _check_models(db: sqlite3.Connection, config: AggregatorConfig) -> list[str]
         elif admission.digest_of(path) != row["digest"]:
             problems.append(f"models: the file of {row['state']} {row['digest'][:12]} is damaged; upload it again")
     return problems
+
+
+def _check_sets(db: sqlite3.Connection, config: AggregatorConfig) -> list[str]:
+    return [
+        f"sets: the file of set {one.id} is missing or damaged; add it again, or retire it"
+        for one in yardsticks.in_use(db)
+        if not (path := yardsticks.file_of(config.sets_dir, one)).exists() or admission.digest_of(path) != one.sha256
+    ]
 
 
 def _check_files(config: AggregatorConfig) -> list[str]:

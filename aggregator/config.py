@@ -51,6 +51,17 @@ class AggregatorConfig:
     promised_fpr: float = setting(0.001, "Share of benign flows that may alert; sets the threshold at a promotion.")
     keep_fraction: float = setting(0.05, "Share of quiet flows that agents send as a sample, 0 to 1.")
     max_alerts_per_minute: int = setting(600, "Alerts an agent may raise a minute; flows beyond are kept silently.")
+    calibration_hours: float = setting(
+        168.0, "Counted traffic a group's threshold is chosen from and judged by. Hours."
+    )
+    recalibrate_hours: float = setting(
+        24.0, "Least time between recalibrations a group gets by itself; 0 switches them off. Hours."
+    )
+    recalibrate_after_hours: float = setting(
+        6.0, "Traffic a group must have counted before it is recalibrated by itself. Hours."
+    )
+    attend_minutes: float = setting(5.0, "How often promises are looked at, and groups recalibrated. Minutes.")
+    score_days: float = setting(30.0, "How long counted scores are kept. Days.")
     default_threshold: float = setting(3.0, "Score that alerts while no model was promoted yet.")
 
     max_model_mib: int = setting(64, "Largest model file. MiB.")
@@ -62,6 +73,17 @@ class AggregatorConfig:
     baseline_benign: tuple[str, ...] = setting(
         (), "Captures of benign traffic, or folders of them, for every training."
     )
+    baseline_attacks: tuple[str, ...] = setting(
+        ("generated",),
+        "Attacks by which every retrained model is compared with the one in use, and which never train one: captures, "
+        "manifests, set files, or the word generated for the built-in ones.",
+    )
+    baseline_golden: tuple[str, ...] = setting(
+        (), "Benign traffic that counts false alerts of every retrained model, and never trains one."
+    )
+    review_alerts: int = setting(10, "Alerts offered for review at a time.")
+    review_flows: int = setting(5, "Flows without an alert offered for review at a time.")
+    review_hours: float = setting(72.0, "How far back the review queue looks for alerts and flows. Hours.")
     trainer_command: tuple[str, ...] = setting(
         ("anomaflow-trainer",), "Command that trains; looked for beside this Python, then in PATH."
     )
@@ -81,7 +103,8 @@ class AggregatorConfig:
             "max_record_mib", "max_rows", "stream_window", "inbox_high_water", "stage_seconds", "stage_rows",
             "merge_minutes", "lake_file_rows", "query_memory_mib", "query_seconds", "max_model_mib",
             "modelcheck_memory_mib", "modelcheck_seconds", "job_hours", "job_memory_mib", "session_idle_minutes",
-            "session_hours", "login_attempts", "login_wait_seconds", "max_alerts_per_minute",
+            "session_hours", "review_hours", "login_attempts", "login_wait_seconds", "max_alerts_per_minute",
+            "calibration_hours", "attend_minutes", "score_days",
         )  # fmt: skip
         for name in positive:
             if getattr(self, name) <= 0:
@@ -89,8 +112,12 @@ class AggregatorConfig:
         for name in ("promised_fpr", "keep_fraction"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)} must be between 0 and 1")
-        if self.quarantine_hours < 0:
-            raise ConfigError(f"quarantine_hours = {self.quarantine_hours} must not be negative")
+        for name in ("review_alerts", "review_flows"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ConfigError(f"{name} = {getattr(self, name)} must be between 0 and 100")
+        for name in ("quarantine_hours", "recalibrate_hours", "recalibrate_after_hours"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} = {getattr(self, name)} must not be negative")
         if not self.trainer_command:
             raise ConfigError("trainer_command must not be empty")
         for name in ("grpc_port", "web_port"):
@@ -111,6 +138,11 @@ class AggregatorConfig:
     def jobs_dir(self) -> Path:
         """A folder a training run."""
         return self.state_dir / "jobs"
+
+    @property
+    def sets_dir(self) -> Path:
+        """Frozen sets, named by digest."""
+        return self.state_dir / "sets"
 
     @property
     def broken_dir(self) -> Path:

@@ -17,8 +17,10 @@ import duckdb
 
 from aggregator import paging
 from aggregator.alerts import END_NAMES
-from aggregator.errors import Invalid, StateError
+from aggregator.errors import Invalid, NotFound, StateError
+from aggregator.judged import Place
 from aggregator.rows import VERDICTS, Flow, FlowCount, Page
+from protos import contract
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,6 +37,12 @@ _COLUMNS: Final = (
     "first_seen_ms", "last_seen_ms", "received_ms", "packets", "bytes", "score", "decision", "weight", "model_digest",
 )  # fmt: skip
 
+
+SAMPLED: Final = (
+    "flow_id", "agent_id", "src_ip", "src_port", "dst_ip", "dst_port", "protocol", "last_seen_ms", "packets", "bytes",
+    "score", "model_digest",
+)  # fmt: skip
+"""What is known of a sampled flow, before its features."""
 
 _SHOWN: Final = ", ".join(f'"{name}"' for name in _COLUMNS)
 
@@ -106,6 +114,51 @@ class Questions:
             [*values, time_ms, key, paging.size(limit) + 1],
         )
         return paging.page(self._flows(rows), limit, lambda flow: f"{flow.last_seen_ms}~{flow.flow_id}")
+
+    def place(self, flow_id: str) -> Place:
+        """Where a flow lies. Raises `NotFound` for one that is in no file (yet)."""
+        rows = self._ask(
+            "SELECT agent_id, filename FROM read_parquet(?, union_by_name = true, filename = true) "
+            "WHERE flow_id = ? LIMIT 1",
+            [flow_id],
+        )
+        file = next((file for file in self._files() if rows and str(file.path) == rows[0][1]), None)
+        if file is None:
+            raise NotFound(
+                f"there is no flow {flow_id[:80]!r} in staging or the lake; flows are written every few seconds, see "
+                "`anomaflow flows list`"
+            )
+        return Place(flow_id, rows[0][0], file.low)
+
+    def sample(self, *, since_ms: int, rows: int) -> list[tuple[Any, ...]]:
+        """The quiet flows to choose questions from: received since then, of this contract, highest scores first.
+
+        Half of them are the highest scores, half a sample of the others. Columns: `SAMPLED`, then the features.
+        """
+        files = [file for file in self._files() if _may_hold_since(file, since_ms) and file.digest == contract.DIGEST]
+        if not files:
+            return []
+        recent = "FROM read_parquet(?, union_by_name = true, filename = true) WHERE received_ms >= ? AND decision = 0"
+        half = max(1, rows // 2)
+        # Names first: a hundred columns of features are read only where the chosen ones lie. A hash of the name is a
+        # sample that stays the same while the flows do.
+        chosen = {
+            flow_id: name
+            for order in ("score DESC, flow_id", "hash(flow_id)")
+            for flow_id, name in self._ask(
+                f"SELECT flow_id, filename {recent} ORDER BY {order} LIMIT ?",
+                [since_ms, half],
+                only=files,
+            )
+        }
+        columns = ", ".join(f'"{name}"' for name in (*SAMPLED, *contract.FEATURES))
+        holding = set(chosen.values())
+        return self._ask(
+            f"SELECT {columns} FROM read_parquet(?, union_by_name = true) "  # noqa: S608 - our own names
+            "WHERE flow_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY score DESC, flow_id",
+            [list(chosen)],
+            only=[file for file in files if str(file.path) in holding],
+        )
 
     def counts_per_minute(self, *, now_ms: int, minutes: int) -> tuple[FlowCount, ...]:
         """Flows received per minute over the last `minutes`, oldest first, empty minutes included."""
@@ -184,16 +237,22 @@ def _may_hold_since(file: FlowFile, since_ms: int) -> bool:
     return file.day >= dt.datetime.fromtimestamp(since_ms / 1000, tz=dt.UTC).date().isoformat()
 
 
+_SAID: Final = (
+    "(SELECT flow_id, verdict FROM alerts WHERE verdict IS NOT NULL "
+    "UNION ALL SELECT flow_id, verdict FROM judged_flows WHERE verdict IS NOT NULL)"
+)
+
+
 def _judged(db: sqlite3.Connection, verdict: str | None) -> list[str]:
-    condition = "verdict IS NOT NULL" if verdict is None else "verdict = ?"
+    condition = "true" if verdict is None else "verdict = ?"
     values = () if verdict is None else (verdict,)
-    rows = db.execute(f"SELECT flow_id FROM alerts WHERE {condition}", values)  # noqa: S608 - fixed texts
+    rows = db.execute(f"SELECT flow_id FROM {_SAID} WHERE {condition}", values)  # noqa: S608 - fixed texts
     return [row["flow_id"] for row in rows]
 
 
 def _verdicts_of(db: sqlite3.Connection, flow_ids: list[str]) -> dict[str, str]:
     rows = db.execute(
-        "SELECT flow_id, verdict FROM alerts WHERE flow_id IN (SELECT value FROM json_each(?)) AND verdict IS NOT NULL",
+        f"SELECT flow_id, verdict FROM {_SAID} WHERE flow_id IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(flow_ids),),
     )
     return {row["flow_id"]: row["verdict"] for row in rows}

@@ -207,6 +207,8 @@ _ALERT_COLUMNS: Final = (
     "agent_id", "epoch", "sequence", "row", "inbox_id", "flow_id", "src_ip", "src_port", "dst_ip", "dst_port",
     "protocol", "ip_version", "vlan_id", "end", "first_seen_ms", "last_seen_ms", "received_ms", "packets", "bytes",
     "score", "threshold", "model_digest", "policy_version", "reasons", "health", "features",
+    "src_packets", "src_bytes", "dst_bytes", "opened", "refused", "unanswered", "deviation",
+    "counted_ms", "weighed",
 )  # fmt: skip
 _INSERT_ALERT: Final = (
     f"INSERT INTO alerts ([{'], ['.join(_ALERT_COLUMNS)}]) "  # noqa: S608 - our own names

@@ -20,7 +20,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from aggregator import audit, paging, policies, training
+from aggregator import audit, paging, policies, quarantine, training, yardsticks
 from aggregator.errors import AggregatorError, Conflict, Invalid, NotFound, TrainerFailed
 from aggregator.rows import Job, JobState, Page
 from protos.exits import ExitCode
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aggregator.config import AggregatorConfig
     from aggregator.events import Events
     from aggregator.lake import Lake
+    from aggregator.lessons import FrozenSet
     from aggregator.registry import Registry
     from aggregator.store import Store
 
@@ -186,6 +187,10 @@ class Jobs:
         await asyncio.to_thread(
             self._lake.merge, now_ms=self._clock.now_ms(), quarantine_hours=params["quarantine_hours"]
         )
+        held = folder / "held.json"
+        holding = await asyncio.to_thread(self._store.read, lambda db: quarantine.held(db, now_ms=self._clock.now_ms()))
+        held.write_text(json.dumps(holding), encoding="utf-8")
+        in_use = await asyncio.to_thread(self._store.read, yardsticks.in_use)
         champion = self._registry.champion()
         arguments = training.fit_arguments(
             out=folder / "model.onnx",
@@ -196,6 +201,9 @@ class Jobs:
             labelled_rows=await asyncio.to_thread(self._lake.labelled_rows),
             champion=None if champion is None else self._registry.path(champion.digest),
             params=params,
+            attacks=(*self._config.baseline_attacks, *self._set_files(in_use, yardsticks.ATTACKS)),
+            golden=(*self._config.baseline_golden, *self._set_files(in_use, yardsticks.GOLDEN)),
+            held=held,
         )
         command = training.resolve_command(self._config.trainer_command) + arguments
         exit_code, result, complaint = await self._watch(job_id, command, folder)
@@ -288,6 +296,9 @@ class Jobs:
             lambda db: db.execute(f"UPDATE jobs SET {assignments} WHERE id = :id", {**values, "id": job_id})  # noqa: S608
         )
         self._events.publish("job", id=job_id)
+
+    def _set_files(self, in_use: tuple[FrozenSet, ...], purpose: str) -> tuple[str, ...]:
+        return tuple(str(yardsticks.file_of(self._config.sets_dir, one)) for one in in_use if one.purpose == purpose)
 
     def _folder(self, job_id: int) -> Path:
         return self._config.jobs_dir / str(job_id)

@@ -19,13 +19,12 @@ import datetime as dt
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from aggregator import flows, parquet
+from aggregator import flows, labels, parquet
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aggregator.flows import FlowFilter
+    from aggregator.judged import Place
     from aggregator.parquet import FlowFile
     from aggregator.rows import Flow, FlowCount, Page
     from aggregator.store import Store
@@ -103,6 +103,7 @@ class Lake:
     def merge(self, *, now_ms: int, quarantine_hours: float) -> int:
         """Move staging files past quarantine into the lake and correct the lake's verdicts; returns the rows moved."""
         cutoff = now_ms - round(quarantine_hours * HOUR_MS)
+        self._store.write_now(lambda db: labels.expire(db, now_ms=now_ms))
         with self._step():
             ready: list[FlowFile] = []
             for file in parquet.staged_files(self.staging_dir):
@@ -161,15 +162,16 @@ class Lake:
         sizes = [self._rows_of(file) for file in everything]
         for group in parquet.runs(everything, sizes, rows=self._stage_rows):
             if len(group) > 1:
-                table = pa.concat_tables([pq.read_table(file.path, schema=parquet.STAGING_SCHEMA) for file in group])
+                table, digest = parquet.read(group), group[0].digest
                 target = parquet.staging_file(self.staging_dir, group[0].day, group[0].low, group[-1].high)
-                parquet.write(table, target.path, received_ms=max(file.received_ms for file in group))
+                received_ms = max(file.received_ms for file in group)
+                parquet.write(table, target.path, received_ms=received_ms, digest=digest)
                 parquet.remove(group)
 
     def _merge_files(self, group: list[FlowFile]) -> int:
-        table = pa.concat_tables([pq.read_table(file.path, schema=parquet.STAGING_SCHEMA) for file in group])
+        table, digest = parquet.read(group), group[0].digest
         target = parquet.lake_file(self.lake_dir, group[0].day, group[0].low, group[-1].high)
-        self._write_judged(table, target, received_ms=max(file.received_ms for file in group))
+        self._write_judged(table, target, received_ms=max(file.received_ms for file in group), digest=digest)
         parquet.remove(group)
         return int(table.num_rows)
 
@@ -178,14 +180,13 @@ class Lake:
         stale = self._store.read(_stale_inbox_ids)
         touched = [file for file in merged if any(file.low <= inbox_id <= file.high for inbox_id in stale)]
         for file in touched:
-            table = pq.read_table(file.path, schema=parquet.LAKE_SCHEMA).select(parquet.STAGING_SCHEMA.names)
-            self._write_judged(table, file, received_ms=file.received_ms)
+            self._write_judged(parquet.read([file]), file, received_ms=file.received_ms, digest=file.digest)
         return len(touched)
 
-    def _write_judged(self, table: pa.Table, target: FlowFile, *, received_ms: int) -> None:
+    def _write_judged(self, table: pa.Table, target: FlowFile, *, received_ms: int, digest: str) -> None:
         """Write flows as lake file `target`, with today's verdicts."""
         said = self._store.read(lambda db: _verdicts(db, target))
-        parquet.write(_with_verdicts(table, said), target.path, received_ms=received_ms)
+        parquet.write(_with_verdicts(table, said), target.path, received_ms=received_ms, digest=digest)
         self._store.write_now(lambda db: _settled(db, said))
 
     # --- reading -----------------------------------------------------------------------------------------------
@@ -209,6 +210,14 @@ class Lake:
             lake_files=len(merged),
             bytes=sum(_bytes_of(file.path) for file in files),
         )
+
+    def place(self, flow_id: str) -> Place:
+        """Where a flow lies. Raises `NotFound` for one that is in no file (yet)."""
+        return self._questions.place(flow_id)
+
+    def sample(self, *, since_ms: int, rows: int) -> list[tuple[Any, ...]]:
+        """Quiet flows received since then with their features, the highest scores and some others."""
+        return self._questions.sample(since_ms=since_ms, rows=rows)
 
     def labelled_rows(self) -> int:
         """Rows of the lake that carry a verdict."""
@@ -241,24 +250,39 @@ def _with_verdicts(table: pa.Table, said: list[sqlite3.Row]) -> pa.Table:
 
 
 def _verdicts(db: sqlite3.Connection, file: FlowFile) -> list[sqlite3.Row]:
-    """What was said about flows of `file`, with the label that says it; undone verdicts are null."""
+    """What was said about flows of `file`, with the label that says it; undone verdicts are null.
+
+    The family of an attack is what the person called it, else the kind of its incident.
+    """
     return db.execute(
-        "SELECT id, flow_id, verdict, verdict_by, verdict_ms, label_id FROM alerts "
-        "WHERE inbox_id BETWEEN ? AND ? AND (verdict IS NOT NULL OR lake_stale = 1)",
-        (file.low, file.high),
+        """
+        SELECT 'alerts' AS source, alerts.id, flow_id, iif(disputed, 'unsure', alerts.verdict) AS verdict, verdict_by,
+               verdict_ms, label_id,
+               iif(alerts.verdict = 'malicious', coalesce(nullif(labels.family, ''), incidents.kind), NULL) AS family
+        FROM alerts LEFT JOIN labels ON labels.id = label_id LEFT JOIN incidents ON incidents.id = incident_id
+        WHERE inbox_id BETWEEN :low AND :high AND (alerts.verdict IS NOT NULL OR lake_stale = 1)
+        UNION ALL
+        SELECT 'judged_flows', judged_flows.id, flow_id, iif(disputed, 'unsure', judged_flows.verdict), verdict_by,
+               verdict_ms, label_id, iif(judged_flows.verdict = 'malicious', nullif(labels.family, ''), NULL)
+        FROM judged_flows LEFT JOIN labels ON labels.id = label_id
+        WHERE inbox_id BETWEEN :low AND :high AND (judged_flows.verdict IS NOT NULL OR lake_stale = 1)
+        """,
+        {"low": file.low, "high": file.high},
     ).fetchall()
 
 
 def _settled(db: sqlite3.Connection, said: list[sqlite3.Row]) -> None:
     """The lake says what `said` says; a verdict that changed meanwhile stays stale."""
-    db.executemany(
-        "UPDATE alerts SET lake_stale = 0 WHERE id = ? AND label_id IS ?",
-        [(row["id"], row["label_id"]) for row in said],
-    )
+    for source in ("alerts", "judged_flows"):
+        db.executemany(
+            f"UPDATE {source} SET lake_stale = 0 WHERE id = ? AND label_id IS ?",  # noqa: S608 - our own names
+            [(row["id"], row["label_id"]) for row in said if row["source"] == source],
+        )
 
 
 def _stale_inbox_ids(db: sqlite3.Connection) -> list[int]:
-    return [row["inbox_id"] for row in db.execute("SELECT DISTINCT inbox_id FROM alerts WHERE lake_stale = 1")]
+    query = " UNION ".join(f"SELECT inbox_id FROM {one} WHERE lake_stale = 1" for one in ("alerts", "judged_flows"))  # noqa: S608
+    return [row["inbox_id"] for row in db.execute(query)]
 
 
 def _next_records(db: sqlite3.Connection, *, rows: int) -> list[sqlite3.Row]:

@@ -67,12 +67,15 @@ def check(onnxruntime: Any, path: Path) -> manifest.Manifest:
         raise Unfit("it carries no calibrated thresholds; fit it again")
     if not MIN_ROWS <= len(rows) <= MAX_ROWS:
         raise Unfit(f"it carries {len(rows)} self-test rows; {MIN_ROWS} to {MAX_ROWS} are wanted")
-    _check_signature(session)
+    _check_signature(session, described)
     score, contributions, expected = session.run(list(manifest.OUTPUTS), {manifest.INPUT: rows})
     shapes = (score.shape, contributions.shape, expected.shape)
     if shapes != ((len(rows),), rows.shape, rows.shape):
         raise Unfit(f"its outputs have shapes {shapes} for {len(rows)} rows")
-    if not all(np.isfinite(output).all() for output in (score, contributions, expected)):
+    shares = session.run([manifest.CLASS_SCORES], {manifest.INPUT: rows}) if described.classes else []
+    if any(part.shape != (len(rows), len(described.classes)) for part in shares):
+        raise Unfit("it scores other classes than its manifest names")
+    if not all(np.isfinite(output).all() for output in (score, contributions, expected, *shares)):
         raise Unfit("it gives values that are not finite")
     wrong = np.abs(score - promised) > TOLERANCE * np.maximum(1.0, np.abs(promised))
     if wrong.any():
@@ -81,12 +84,13 @@ def check(onnxruntime: Any, path: Path) -> manifest.Manifest:
     return described
 
 
-def _check_signature(session: Any) -> None:
+def _check_signature(session: Any, described: manifest.Manifest) -> None:
     inputs = [entry.name for entry in session.get_inputs()]
     outputs = {entry.name for entry in session.get_outputs()}
     if inputs != [manifest.INPUT]:
         raise Unfit(f"its inputs are {inputs}, wanted is {manifest.INPUT!r} alone")
-    if missing := [name for name in manifest.OUTPUTS if name not in outputs]:
+    wanted = (*manifest.OUTPUTS, manifest.CLASS_SCORES) if described.classes else manifest.OUTPUTS
+    if missing := [name for name in wanted if name not in outputs]:
         raise Unfit(f"it has no output {', '.join(missing)}")
 
 

@@ -21,6 +21,7 @@ def overview(services: Services) -> Overview:
     now_ms = services.clock.now_ms()
     size = services.lake.size()
     jobs = services.jobs.find(limit=1).items
+    promises = services.promises.standing()
 
     def ask(db: sqlite3.Connection) -> Overview:
         hour = now_ms - HOUR_MS
@@ -37,10 +38,14 @@ def overview(services: Services) -> Overview:
             agents_degraded=agents["degraded"],
             alerts=_count(db, "SELECT count(*) FROM alerts"),
             alerts_last_hour=_count(db, "SELECT count(*) FROM alerts WHERE received_ms >= ?", hour),
-            alerts_without_verdict=_count(db, "SELECT count(*) FROM alerts WHERE verdict IS NULL"),
-            incidents=_count(db, "SELECT count(*) FROM incidents WHERE merged_into IS NULL AND alerts > 0"),
+            alerts_without_verdict=_count(
+                db, "SELECT count(*) FROM alerts WHERE verdict IS NULL AND suppression_id IS NULL"
+            ),
+            incidents=_count(db, "SELECT count(*) FROM incidents WHERE merged_into IS NULL AND alerts > suppressed"),
             incidents_last_hour=_count(
-                db, "SELECT count(*) FROM incidents WHERE merged_into IS NULL AND alerts > 0 AND updated_ms >= ?", hour
+                db,
+                "SELECT count(*) FROM incidents WHERE merged_into IS NULL AND alerts > suppressed AND updated_ms >= ?",
+                hour,
             ),
             labels=_count(db, "SELECT count(*) FROM labels WHERE undoes IS NULL"),
             flows_staged=size.staged_rows,
@@ -53,6 +58,7 @@ def overview(services: Services) -> Overview:
             policy=policies.current(db),
             job=jobs[0] if jobs else None,
             alerts_per_minute=alerts_per_minute(db, now_ms=now_ms, minutes=60),
+            promises=promises,
         )
 
     return services.store.read(ask)

@@ -66,7 +66,9 @@ VERDICT_FIELDS: Final = (
     pa.field("verdict", pa.string()),
     pa.field("verdict_by", pa.string()),
     pa.field("verdict_ms", pa.int64()),
+    pa.field("family", pa.string()),
 )
+"""What was said of a flow. Training may believe `verdict`: a disputed one is `unsure`. `family` is an attack's."""
 LAKE_SCHEMA: Final = pa.schema([*STAGING_SCHEMA, *VERDICT_FIELDS])
 
 _NAME = re.compile(r"(?:(?P<day>\d{4}-\d\d-\d\d)\.|part-)(?P<low>\d{12})-(?P<high>\d{12})\.parquet")
@@ -91,6 +93,11 @@ class FlowFile:
     def received_ms(self) -> int:
         """When the newest row was received, from the file's footer."""
         return int(pq.read_metadata(self.path).metadata[RECEIVED_KEY])
+
+    @property
+    def digest(self) -> str:
+        """The feature contract of its rows, from the file's footer: an upgrade leaves files of the one before."""
+        return str(pq.read_metadata(self.path).metadata[DIGEST_KEY].decode("ascii", "replace"))
 
 
 def staging_file(folder: Path, day: str, low: int, high: int) -> FlowFile:
@@ -135,11 +142,15 @@ def spent(staged: Iterable[FlowFile], merged: Iterable[FlowFile]) -> list[FlowFi
 
 
 def runs(files: Sequence[FlowFile], sizes: Sequence[int], *, rows: int) -> list[list[FlowFile]]:
-    """Neighbours of the same day, put together while they have at most `rows` rows. Both sequences are by range."""
+    """Neighbours of the same day and contract, put together while they have at most `rows` rows, by range."""
     together: list[list[FlowFile]] = []
     held = 0
-    for file, size in zip(files, sizes, strict=True):
-        if together and together[-1][-1].day == file.day and held + size <= rows:
+    digests = [file.digest for file in files]
+    before = ""
+    for file, size, digest in zip(files, sizes, digests, strict=True):
+        alike = together and together[-1][-1].day == file.day and digest == before
+        before = digest
+        if alike and held + size <= rows:
             together[-1].append(file)
             held += size
         else:
@@ -148,13 +159,20 @@ def runs(files: Sequence[FlowFile], sizes: Sequence[int], *, rows: int) -> list[
     return together
 
 
-def write(table: pa.Table, path: Path, *, received_ms: int) -> None:
+def read(files: Sequence[FlowFile]) -> pa.Table:
+    """The rows of files of one contract, as staging holds them: without what was said of them."""
+    said = [field.name for field in VERDICT_FIELDS]
+    tables = [pq.ParquetFile(file.path).read() for file in files]
+    return pa.concat_tables(
+        [table.drop_columns([name for name in said if name in table.schema.names]) for table in tables]
+    )
+
+
+def write(table: pa.Table, path: Path, *, received_ms: int, digest: str = contract.DIGEST) -> None:
     """Make `table` appear at `path`, whole and on disk. An existing file is replaced at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".tmp")
-    described = table.replace_schema_metadata(
-        {DIGEST_KEY: contract.DIGEST.encode(), RECEIVED_KEY: str(received_ms).encode()}
-    )
+    described = table.replace_schema_metadata({DIGEST_KEY: digest.encode(), RECEIVED_KEY: str(received_ms).encode()})
     with beside.open("wb") as file:
         pq.write_table(described, file, compression="zstd", use_dictionary=_TEXTS, row_group_size=50_000)
         file.flush()

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aggregator import agents, alerts, audit, cases, labels, overviews, policies, users
+from aggregator import agents, alerts, audit, cases, groups, overviews, policies, users
+from aggregator.errors import Invalid
+from aggregator.readouts import Wish
 from aggregator.rows import Role
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from aggregator.alerts import AlertFilter
     from aggregator.audit import AuditEntry
+    from aggregator.cases import IncidentFilter
     from aggregator.flows import FlowFilter
     from aggregator.rows import (
         Agent,
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
         Incident,
         IncidentDetail,
         Job,
-        Label,
         Model,
         Overview,
         Page,
@@ -65,15 +67,27 @@ def get_alert(services: Services, alert_id: int) -> AlertDetail:
 
 
 def list_incidents(
-    services: Services, *, since_ms: int | None = None, limit: int = PAGE, cursor: str | None = None
+    services: Services,
+    where: IncidentFilter | None = None,
+    *,
+    limit: int = PAGE,
+    cursor: str | None = None,
 ) -> Page[Incident]:
-    """Incidents, latest activity first; with `since_ms`, only those active at or after it."""
-    return services.store.read(lambda db: cases.find(db, since_ms=since_ms, limit=limit, cursor=cursor))
+    """Incidents, latest activity first. `where`: `cases.IncidentFilter(state="open", kind=…, verdict=…, host=…)`."""
+    now_ms = services.clock.now_ms()
+    return services.store.read(lambda db: cases.find(db, where, now_ms=now_ms, limit=limit, cursor=cursor))
+
+
+def count_incidents(services: Services) -> dict[str, int]:
+    """How many incidents are open, closed and suppressed."""
+    now_ms = services.clock.now_ms()
+    return services.store.read(lambda db: cases.counts(db, now_ms=now_ms))
 
 
 def get_incident(services: Services, incident_id: int) -> IncidentDetail:
     """One incident with its strongest alerts; the id of one that was merged gives the one it merged into."""
-    return services.store.read(lambda db: cases.get(db, incident_id))
+    now_ms = services.clock.now_ms()
+    return services.store.read(lambda db: cases.get(db, incident_id, now_ms=now_ms))
 
 
 def list_agents(services: Services) -> Page[Agent]:
@@ -118,19 +132,14 @@ def get_model_report(services: Services, digest: str) -> dict[str, Any]:
     return services.registry.report(digest)
 
 
-def current_policy(services: Services) -> Policy:
-    """The policy that agents follow."""
-    return services.store.read(policies.current)
+def current_policy(services: Services, *, group: str = policies.DEFAULT) -> Policy:
+    """The policy that the agents of a group follow."""
+    return services.store.read(lambda db: policies.current(db, group))
 
 
 def list_policies(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Policy]:
     """Policies, newest version first."""
     return services.store.read(lambda db: policies.find(db, limit=limit, cursor=cursor))
-
-
-def list_labels(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Label]:
-    """Verdicts and their undoing, newest first."""
-    return services.store.read(lambda db: labels.find(db, limit=limit, cursor=cursor))
 
 
 def list_jobs(services: Services, *, limit: int = PAGE, cursor: str | None = None) -> Page[Job]:
@@ -171,42 +180,6 @@ def list_audit(
 # --- doing -------------------------------------------------------------------------------------------------------
 
 
-async def add_label(
-    services: Services, actor: Principal, *, target: str, target_id: int, verdict: str, note: str = ""
-) -> Label:
-    """Give a verdict (`benign`, `malicious`, `unsure`) on an `alert`, or on every alert an `incident` now has.
-
-    Analysts and up. Raises `Invalid`, `NotFound`.
-    """
-    actor.require(Role.ANALYST)
-    label = await services.store.write(
-        lambda db: labels.add(
-            db,
-            target=target,
-            target_id=target_id,
-            verdict=verdict,
-            note=note,
-            by=actor.name,
-            at_ms=services.clock.now_ms(),
-        )
-    )
-    _publish_label(services, label)
-    return label
-
-
-async def undo_label(services: Services, actor: Principal, label_id: int, *, note: str = "") -> Label:
-    """Take a verdict back; what its alerts were called before counts again. Analysts and up.
-
-    Raises `NotFound`, and `Conflict` when it was undone already.
-    """
-    actor.require(Role.ANALYST)
-    label = await services.store.write(
-        lambda db: labels.undo(db, label_id, note=note, by=actor.name, at_ms=services.clock.now_ms())
-    )
-    _publish_label(services, label)
-    return label
-
-
 async def add_model(services: Services, actor: Principal, path: Path, *, report: Path | None = None) -> Model:
     """Admit the model file at `path` (it is copied). Operators and up. Raises `ModelRefused` with what is wrong."""
     actor.require(Role.OPERATOR)
@@ -243,14 +216,25 @@ async def set_policy(
     threshold: float | None = None,
     keep_fraction: float | None = None,
     max_alerts_per_minute: int | None = None,
+    alerts_per_day: float | None = None,
+    fpr: float | None = None,
+    recall: float | None = None,
+    group: str = policies.DEFAULT,
     reason: str = "",
 ) -> Policy:
-    """Set a new policy version; what is None stays as it is. Operators and up.
+    """Set a new policy version for a group; what is None stays as it is. Operators and up.
 
-    At most one of `promised_fpr` (the threshold is then the champion's for that rate) and `threshold`. Raises
-    `Invalid`, and `Conflict` for a `promised_fpr` while there is no champion.
+    At most one of `promised_fpr` (the threshold is then the champion's for that rate), `threshold`, and the wishes that
+    what the group counted answers: `alerts_per_day`, `fpr`, `recall` (readouts.py). Raises `Invalid`, `NotFound`, and
+    `Conflict` for a rate while there is no champion.
     """
     actor.require(Role.OPERATOR)
+    wish = Wish(alerts_per_day=alerts_per_day, fpr=fpr, recall=recall)
+    if wish != Wish():
+        if promised_fpr is not None or threshold is not None:
+            raise Invalid("give one of promised_fpr, threshold, alerts_per_day, fpr and recall")
+        limits = {"keep_fraction": keep_fraction, "max_alerts_per_minute": max_alerts_per_minute}
+        return await services.promises.set(actor, wish, group=group, reason=reason, **limits)
     policy = await services.store.write(
         lambda db: policies.change(
             db,
@@ -258,6 +242,7 @@ async def set_policy(
             threshold=threshold,
             keep_fraction=keep_fraction,
             max_alerts_per_minute=max_alerts_per_minute,
+            group=groups.require_name(group),
             by=actor.name,
             reason=reason,
             now_ms=services.clock.now_ms(),
@@ -337,9 +322,3 @@ async def revoke_token(services: Services, actor: Principal, token_id: int) -> T
     actor.require(Role.VIEWER)
     owner = None if actor.role is Role.ADMIN else actor.name
     return await services.access.revoke_token(token_id, owner=owner, by=actor.name)
-
-
-def _publish_label(services: Services, label: Label) -> None:
-    key = "ids" if label.target == "alert" else "incidents"
-    services.events.publish("alert", **{key: [label.target_id]}, label=label.id)
-    services.events.publish("incident", **({"ids": [label.target_id]} if label.target == "incident" else {}))

@@ -7,6 +7,9 @@
 | has refused the champion on this stream        | none              | if it lags  |
 | runs another model, or none                    | the champion      | if it lags  |
 
+The policy is that of the agent's group. Versions rise over all groups together, so an agent that changes its group is
+sent a newer version, never an older one.
+
 Rings, shadows and canaries of a staged rollout are further rows of this table.
 """
 
@@ -15,10 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aggregator.policies import DEFAULT
 from aggregator.rows import Model, ModelState, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,20 @@ class Standing:
     model_digest: str = ""
     policy_version: int = 0
     refused_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the fleet should run: the champion, the policies of groups, and the groups agents belong to."""
+
+    champion: Model | None
+    policies: Mapping[str, Policy]
+    groups: Mapping[str, str]
+
+    def policy_of(self, agent_id: str) -> Policy:
+        """The policy of the agent's group; the default group's where it has none of its own."""
+        group = self.groups.get(agent_id, DEFAULT)
+        return self.policies.get(group, self.policies[DEFAULT])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
+from aggregator.lessons import Label as Label  # noqa: PLC0414, TC001 - a row like the others; shapes read it at run time
+from aggregator.promised import GroupPromise as GroupPromise  # noqa: PLC0414, TC001 - likewise
+from aggregator.timeline import TimelinePart as TimelinePart  # noqa: PLC0414, TC001 - as above
+
 Row = TypeVar("Row")
 
 Verdict = Literal["benign", "malicious", "unsure"]
@@ -94,6 +98,7 @@ class Alert:
     reasons: tuple[Reason, ...]
     verdict: str | None
     incident_id: int | None
+    suppression_id: int | None  # the rule that calls it normal here
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +119,6 @@ class Health:
     source: str = ""
     traffic_ms: int = 0
     score_latency_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One verdict, or the undoing of one (`undoes` names it). Labels are never changed or removed."""
-
-    id: int
-    target: str  # alert | incident
-    target_id: int
-    verdict: str | None  # None on an undo
-    note: str
-    by: str
-    at_ms: int
-    undoes: int | None
-    undone: bool
-    alerts: int  # alerts it applied to
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +143,7 @@ class Incident:
     """Alerts that belong together. The id stays while the incident grows."""
 
     id: int
-    kind: str  # port scan | host sweep | scan | one source, many targets | many sources, one target | ...
+    kind: str  # one of incidents.KINDS
     title: str  # one plain sentence
     src_ip: str | None  # None when there are many sources
     dst_ip: str | None  # None when there are many targets
@@ -170,15 +159,22 @@ class Incident:
     max_score: float
     reasons: tuple[Reason, ...]  # strongest over its alerts
     verdict: str | None  # of its alerts, "mixed" when they differ, None while some have none
+    state: str  # open | closed | suppressed
+    conversations: int  # a long flow raises several alerts and is one conversation
+    evidence: tuple[str, ...]  # sentences with numbers
+    suppressed: int  # alerts that a rule calls normal here
+    active_ms: int  # when its latest alert arrived
+    reopened: int  # how often an alert joined after it was closed
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetail:
-    """An incident with its strongest alerts (at most 200) and its verdict history."""
+    """An incident with its strongest alerts (at most 200), its verdict history, and when its alerts began."""
 
     incident: Incident
     alerts: tuple[Alert, ...]
     labels: tuple[Label, ...]
+    timeline: tuple[TimelinePart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +202,7 @@ class Agent:
     lost_alerts: int
     broken_batches: int  # set aside as malformed
     health: Health
+    group: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +280,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How scores become decisions. Versions only rise; the highest is current."""
+    """How scores become decisions in a group of agents. Versions only rise; a group's highest is its current one."""
 
     version: int
     model_digest: str
@@ -294,6 +291,8 @@ class Policy:
     created_ms: int
     by: str
     reason: str
+    group: str = "default"
+    basis: str = "model"  # model: its own calibration | certified, estimated: the group's counted scores | hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +373,7 @@ class Overview:
     policy: Policy
     job: Job | None  # the running one, else the latest
     alerts_per_minute: tuple[MinuteCount, ...]  # the last 60 minutes, oldest first, minutes without alerts included
+    promises: tuple[GroupPromise, ...]  # of every group, the default one first
 
 
 def as_json(value: Any) -> Any:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from aggregator import ingest, policies, registry, rollout, screening
+from aggregator import counts, groups, ingest, registry, rollout, screening
 from aggregator.config import DIGEST, require_loopback
 from aggregator.errors import AggregatorError, BindRefused, NotFound, RecordRefused, StateError
 from aggregator.mailbox import Inbound, Outbox
@@ -83,7 +83,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
         self._services = services
         self._stored = stored
         self._streams: dict[str, Stream] = {}
-        self._target: tuple[Model | None, Policy] | None = None
+        self._target: rollout.Target | None = None
         self._generation = 0
 
     # --- what gRPC calls ---------------------------------------------------------------------------------------
@@ -211,6 +211,9 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
             )
             self._services.events.publish("agent", id=stream.sender.agent_id)
             await self._offer(stream)
+        elif kind == "score_counts":
+            counted = message.score_counts
+            await store.write(lambda db: counts.store(db, stream.sender.agent_id, counted, now_ms=now_ms))
         elif kind == "model_report":
             report = message.model_report
             await store.write(lambda db: ingest.store_model_report(db, stream.sender, report, now_ms=now_ms))
@@ -249,11 +252,11 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
         target, generation = self._target, self._generation
         if target is None:
             target = await asyncio.to_thread(
-                self._services.store.read, lambda db: (registry.champion(db), policies.current(db))
+                self._services.store.read, lambda db: groups.target(db, registry.champion(db))
             )
             if generation == self._generation:  # else it changed while we read; whoever changed it offers again
                 self._target = target
-        champion, policy = target
+        champion, policy = target.champion, target.policy_of(stream.sender.agent_id)
         models = [champion] if champion else []
         now_s = self._services.clock.monotonic_s()
         offer = rollout.choose(stream.presumed(champion.digest if champion else "", now_s), models, policy)

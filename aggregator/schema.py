@@ -6,6 +6,7 @@ append-only, and triggers hold them to it. Times are UTC milliseconds.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import sqlite_utils
@@ -237,6 +238,153 @@ def people(db: sqlite_utils.Database) -> None:
         ) STRICT
         """,
         *_append_only("audit"),
+    )
+
+
+@migration
+def learning(db: sqlite_utils.Database) -> None:
+    """Verdicts on flows that raised no alert, their expiry and family; frozen sets."""
+    _script(
+        db,
+        # A CHECK cannot be altered: the table is made anew under its name; references are looked at when all is done.
+        "PRAGMA defer_foreign_keys = ON",
+        """
+        CREATE TABLE labels_anew (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            target TEXT NOT NULL CHECK (target IN ('alert', 'incident', 'flow')), target_id INTEGER NOT NULL,
+            verdict TEXT CHECK (verdict IN ('benign', 'malicious', 'unsure')),
+            note TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL,
+            undoes INTEGER UNIQUE REFERENCES labels,
+            expires_ms INTEGER, family TEXT NOT NULL DEFAULT '', settles INTEGER NOT NULL DEFAULT 0,
+            CHECK ((verdict IS NULL) = (undoes IS NOT NULL))
+        ) STRICT
+        """,
+        'INSERT INTO labels_anew (id, target, target_id, verdict, note, "by", at_ms, undoes) '
+        'SELECT id, target, target_id, verdict, note, "by", at_ms, undoes FROM labels',
+        "DROP TABLE labels",
+        "ALTER TABLE labels_anew RENAME TO labels",
+        "CREATE INDEX labels_by_target ON labels (target, target_id)",
+        "CREATE INDEX labels_by_time ON labels (at_ms)",
+        "CREATE INDEX labels_expiring ON labels (expires_ms) WHERE expires_ms IS NOT NULL",
+        *_append_only("labels"),
+        # People contradict each other on it: it is not trained on until that is settled.
+        "ALTER TABLE alerts ADD COLUMN disputed INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX alerts_disputed ON alerts (id) WHERE disputed = 1",
+        # `inbox_id` lies in the range of the file that holds the flow, and of every file that one becomes part of.
+        """
+        CREATE TABLE judged_flows (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            flow_id TEXT NOT NULL UNIQUE, agent_id TEXT NOT NULL, inbox_id INTEGER NOT NULL,
+            verdict TEXT, verdict_by TEXT, verdict_ms INTEGER, label_id INTEGER,
+            disputed INTEGER NOT NULL DEFAULT 0, lake_stale INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        "CREATE INDEX judged_flows_by_inbox ON judged_flows (inbox_id)",
+        "CREATE INDEX judged_flows_stale ON judged_flows (inbox_id) WHERE lake_stale = 1",
+        """
+        CREATE TABLE frozen_sets (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            purpose TEXT NOT NULL CHECK (purpose IN ('attacks', 'golden')),
+            sha256 TEXT NOT NULL, feature_digest TEXT NOT NULL,
+            row_count INTEGER NOT NULL, families TEXT NOT NULL, made_of TEXT NOT NULL,
+            note TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL,
+            retired_ms INTEGER, retired_by TEXT, retired_note TEXT NOT NULL DEFAULT ''
+        ) STRICT
+        """,
+        "CREATE UNIQUE INDEX frozen_sets_in_use ON frozen_sets (purpose, sha256) WHERE retired_ms IS NULL",
+    )
+
+
+@migration
+def recognised_incidents(db: sqlite_utils.Database) -> None:
+    """What incidents are recognised by, their evidence, and rules that say what is normal here."""
+    _script(
+        db,
+        "ALTER TABLE alerts ADD COLUMN src_packets INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN src_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN dst_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN opened INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE alerts ADD COLUMN refused INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN deviation REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN suppression_id INTEGER",
+        "CREATE INDEX alerts_suppressed ON alerts (suppression_id) WHERE suppression_id IS NOT NULL",
+        "ALTER TABLE incidents ADD COLUMN evidence TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE incidents ADD COLUMN conversations INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN suppressed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN active_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN figured INTEGER NOT NULL DEFAULT 0",
+        """
+        CREATE TABLE suppressions (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            src TEXT, dst TEXT, port INTEGER, protocol INTEGER, kind TEXT, agent_id TEXT, "group" TEXT,
+            reason TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL,
+            since_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, share REAL NOT NULL, forced INTEGER NOT NULL
+        ) STRICT
+        """,
+        """
+        CREATE TABLE suppression_ends (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            suppression_id INTEGER NOT NULL REFERENCES suppressions,
+            how TEXT NOT NULL CHECK (how IN ('end', 'undo')),
+            reason TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL,
+            UNIQUE (suppression_id, how)
+        ) STRICT
+        """,
+        *_append_only("suppressions"),
+        *_append_only("suppression_ends"),
+        # A pair is one whoever spoke first.
+        "UPDATE incidents SET anchor = substr(anchor, instr(anchor, '>') + 1) || '>' || "
+        "substr(anchor, 1, instr(anchor, '>') - 1) WHERE rule = 'pair' "
+        "AND substr(anchor, instr(anchor, '>') + 1) < substr(anchor, 1, instr(anchor, '>') - 1)",
+        "UPDATE incidents SET figures_stale = 1, "
+        "active_ms = coalesce((SELECT max(received_ms) FROM alerts WHERE incident_id = incidents.id), 0) "
+        "WHERE merged_into IS NULL AND alerts > 0",
+    )
+    kept = db.execute("SELECT id, protocol, packets, features FROM alerts").fetchall()
+    for alert_id, protocol, packets, features in kept:
+        # The features that grouping reads, where they stand in the contract of the releases before this one.
+        sent, sent_bytes, received, received_bytes, deviation, asked, acknowledged, accepted, resets = (
+            struct.unpack_from("<f", features, 4 * place)[0] for place in (4, 5, 7, 8, 11, 41, 44, 49, 55)
+        )
+        db.execute(
+            "UPDATE alerts SET src_packets = ?, src_bytes = ?, dst_bytes = ?, opened = ?, refused = ?, "
+            "unanswered = ?, deviation = ? WHERE id = ?",
+            [
+                *(int(min(max(value, 0), 2**53)) for value in (sent, sent_bytes, received_bytes)),
+                int(protocol != 6 or (asked > 0 and acknowledged < sent)),
+                int(resets > 0 and packets <= 6),
+                int(received <= 0 or (protocol == 6 and asked > 0 and accepted <= 0)),
+                max(deviation, 0.0),
+                alert_id,
+            ],
+        )
+
+
+@migration
+def promises(db: sqlite_utils.Database) -> None:
+    """Scores counted by agents, groups of agents, and what a policy's threshold rests on."""
+    _script(
+        db,
+        """
+        CREATE TABLE score_counts (
+            agent_id TEXT NOT NULL REFERENCES agents, run TEXT NOT NULL,
+            hour_ms INTEGER NOT NULL, model_digest TEXT NOT NULL,
+            flows INTEGER NOT NULL, counts BLOB NOT NULL, updated_ms INTEGER NOT NULL,
+            PRIMARY KEY (agent_id, run, hour_ms, model_digest)
+        ) STRICT
+        """,
+        "CREATE INDEX score_counts_by_hour ON score_counts (model_digest, hour_ms)",
+        "CREATE INDEX score_counts_by_agent ON score_counts (agent_id, hour_ms)",
+        "ALTER TABLE agents ADD COLUMN \"group\" TEXT NOT NULL DEFAULT 'default'",
+        "ALTER TABLE alerts ADD COLUMN counted_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE alerts ADD COLUMN weighed INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX alerts_by_count ON alerts (model_digest, counted_ms)",
+        "ALTER TABLE policies ADD COLUMN \"group\" TEXT NOT NULL DEFAULT 'default'",
+        "ALTER TABLE policies ADD COLUMN basis TEXT NOT NULL DEFAULT 'model'",
+        "UPDATE policies SET basis = 'hand' WHERE promised_fpr IS NULL",
+        'CREATE INDEX policies_by_group ON policies ("group", version)',
     )
 
 

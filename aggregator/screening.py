@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError
 
+from aggregator import points
 from aggregator.config import AGENT_ID, DIGEST, EPOCH
 from aggregator.errors import RecordRefused
 from aggregator.rows import Health
@@ -38,6 +39,7 @@ LATEST_MS: Final = 253_402_300_799_999
 """The last millisecond of the year 9999: later ones are no time."""
 
 _FEATURES: Final = frozenset(contract.FEATURES)
+_TRAITS: Final = {trait: contract.index(trait) for trait in points.TRAITS}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -196,6 +198,13 @@ def _alert_row(  # noqa: PLR0917 - the parts of one batch
         "reasons": json.dumps(reasons),
         "health": health,
         "features": matrix[row].tobytes(),
+        "counted_ms": min(alert.hour_ms, LATEST_MS),
+        "weighed": int(alert.weighed),
+        **points.columns_of(
+            {trait: float(matrix[row, place]) for trait, place in _TRAITS.items()},
+            numbers["protocol"],
+            numbers["packets"],
+        ),
     }
 
 

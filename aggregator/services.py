@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from aggregator.events import Events
     from aggregator.jobs import Jobs
     from aggregator.lake import Lake
+    from aggregator.promises import Promises
     from aggregator.registry import Registry
+    from aggregator.reviewing import Reviewing
     from aggregator.store import Store
     from aggregator.web.access import Access
 
@@ -28,6 +30,8 @@ class Services:
     store: Store
     lake: Lake
     registry: Registry
+    promises: Promises
     jobs: Jobs
     access: Access
     events: Events
+    reviewing: Reviewing

@@ -23,7 +23,9 @@ from aggregator.errors import BindRefused, StateError
 from aggregator.events import Events
 from aggregator.jobs import Jobs
 from aggregator.lake import Lake
+from aggregator.promises import Promises
 from aggregator.registry import Registry
+from aggregator.reviewing import Reviewing
 from aggregator.services import Services
 from aggregator.statedir import locked
 from aggregator.store import Store
@@ -78,9 +80,11 @@ async def opened(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Servic
                     store=store,
                     lake=lake,
                     registry=registry,
+                    promises=Promises(store, config, clock, events, registry),
                     jobs=jobs,
                     access=Access(store, clock, config),
                     events=events,
+                    reviewing=Reviewing(store, lake, config, clock),
                 )
             finally:
                 await jobs.close()

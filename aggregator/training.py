@@ -24,8 +24,14 @@ def fit_arguments(
     labelled_rows: int,
     champion: Path | None,
     params: dict[str, Any],
+    attacks: tuple[str, ...] = (),
+    golden: tuple[str, ...] = (),
+    held: Path | None = None,
 ) -> list[str]:
-    """Arguments of `anomaflow-trainer fit`. Raises `NotEnoughData` when there is nothing benign to learn from."""
+    """Arguments of `anomaflow-trainer fit`. Raises `NotEnoughData` when there is nothing benign to learn from.
+
+    `attacks` and `golden` are the sources of the frozen sets, `held` the list of quarantine.py.
+    """
     benign = [*baseline, *([str(lake)] if lake_rows else [])]
     if not benign:
         raise NotEnoughData(
@@ -35,6 +41,11 @@ def fit_arguments(
     arguments = ["fit", "--benign", *benign]
     if labelled_rows:
         arguments += ["--labelled", str(lake)]
+    for option, sources in (("--attacks", attacks), ("--golden", golden)):
+        if sources:
+            arguments += [option, *sources]
+    if held is not None:
+        arguments += ["--held", str(held)]
     if champion is not None:
         arguments += ["--champion", str(champion)]
     arguments += ["--out", str(out), "--report", str(report), "--progress", "json"]

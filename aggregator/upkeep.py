@@ -41,7 +41,12 @@ class Upkeep:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the loops while the block runs; at its end, stage what came last."""
-        loops = (("stage", self._stage_loop()), ("merge", self._merge_loop()), ("group", self._grouper.run()))
+        loops = (
+            ("stage", self._stage_loop()),
+            ("merge", self._merge_loop()),
+            ("group", self._grouper.run()),
+            ("attend", self._attend_loop()),
+        )
         tasks = [asyncio.create_task(work, name=name) for name, work in loops]
         try:
             yield
@@ -63,6 +68,11 @@ class Upkeep:
         while True:
             await self._services.clock.sleep(self._services.config.merge_minutes * 60)
             await self._attempt("merge", self._merge())
+
+    async def _attend_loop(self) -> None:
+        while True:
+            await self._services.clock.sleep(self._services.config.attend_minutes * 60)
+            await self._attempt("attend", self._services.promises.attend())
 
     async def _stage(self) -> None:
         rows = await asyncio.to_thread(self._services.lake.stage)

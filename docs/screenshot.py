@@ -35,6 +35,7 @@ PAGES: Final = (
     ("overview", "/"),
     ("alerts", "/alerts"),
     ("incidents", "/incidents"),
+    ("review", "/review"),
     ("agents", "/agents"),
     ("models", "/models"),
 )

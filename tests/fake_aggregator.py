@@ -42,6 +42,7 @@ class Kept:
     """Every record's number as it came, repetitions included."""
     hellos: list[fleet_pb2.Hello] = field(default_factory=list)
     heartbeats: list[fleet_pb2.Heartbeat] = field(default_factory=list)
+    counts: list[batch_pb2.ScoreCounts] = field(default_factory=list)
     reports: list[models_pb2.ModelReport] = field(default_factory=list)
     fetches: int = 0
     most_in_flight: int = 0
@@ -160,6 +161,8 @@ class FakeAggregator(fleet_pb2_grpc.FleetServicer):
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
                 self.kept.heartbeats.append(message.heartbeat)
+            elif kind == "score_counts":
+                self.kept.counts.append(message.score_counts)
             elif kind == "model_report":
                 self.kept.reports.append(message.model_report)
             elif kind == "record":

@@ -78,6 +78,29 @@ def write_model(
     )
 
 
+def write_classifier(path: Path, *, columns: Mapping[str, str], named: Sequence[str] | None = None) -> str:
+    """A model whose classes are near 1 where a feature of their own is large: `columns` maps classes to features.
+
+    `named` are the classes its manifest names, if not those.
+    """
+    graph = _graph(contract_size(), _vector(None, contract.FEATURES), 0.0)
+    picks = np.zeros((contract_size(), len(columns)), dtype=np.float32)
+    for place, feature in enumerate(columns.values()):
+        picks[contract.index(feature), place] = 1
+    graph.initializer.extend(
+        [numpy_helper.from_array(picks, "picks"), numpy_helper.from_array(np.array([20], dtype=np.float32), "usual")]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("MatMul", [manifest.INPUT, "picks"], ["picked"]),
+            helper.make_node("Sub", ["picked", "usual"], ["beyond"]),
+            helper.make_node("Sigmoid", ["beyond"], [manifest.CLASS_SCORES]),
+        ]
+    )
+    graph.output.append(helper.make_tensor_value_info(manifest.CLASS_SCORES, TensorProto.FLOAT, ["n", len(columns)]))
+    return _save(graph, path, _manifest() | {"classes": list(columns if named is None else named)})
+
+
 def write_foreign(path: Path) -> str:
     """A sound model for another feature contract: three features this installation does not have."""
     features = ("altitude", "temperature", "pressure")

@@ -23,16 +23,20 @@ COLUMNS = (
     ("dropped", lambda row: str(row["health"]["packets_dropped"])),
     ("lost", lambda row: str(row["lost_flows"])),
     ("spool", lambda row: size(row["spool_bytes"])),
+    ("group", lambda row: row["group"]),
     ("policy", lambda row: str(row["policy_version"])),
     ("model", lambda row: field("digest", row["model_digest"])),
 )
 
 
 def add_verbs(parsers: Any) -> None:
-    """`list`, `show`, `gaps`."""
+    """`list`, `show`, `group`, `gaps`."""
     verbs.add(parsers, "list", list_agents)
     made = verbs.add(parsers, "show", show_agent)
     made.add_argument("agent")
+    made = verbs.add(parsers, "group", set_group)
+    made.add_argument("agent")
+    made.add_argument("group", help="a name; a group comes to be with its first agent")
     made = verbs.add(parsers, "gaps", list_gaps)
     verbs.add_limit(made)
     made.add_argument("--agent", help="of this agent")
@@ -48,6 +52,13 @@ def show_agent(client: Client, options: argparse.Namespace) -> None:
     agent = client.get(f"/agents/{options.agent}")
     health = {} if options.json else {f"health.{name}": value for name, value in agent.pop("health").items()}
     verbs.print_one({**agent, **health}, options)
+
+
+def set_group(client: Client, options: argparse.Namespace) -> None:
+    """Put an agent into a group: its agents are calibrated together and follow one policy."""
+    agent = client.put(f"/agents/{options.agent}/group", {"group": options.group})
+    agent.pop("health")
+    verbs.print_one(agent, options)
 
 
 def list_gaps(client: Client, options: argparse.Namespace) -> None:

@@ -60,13 +60,13 @@ class Client:
         """The answer to a PATCH of JSON."""
         return self._ask("PATCH", path, json=body)
 
-    def upload(self, path: str, **files: Path | None) -> Any:
-        """The answer to a POST of files."""
+    def upload(self, path: str, *, fields: dict[str, str] | None = None, **files: Path | None) -> Any:
+        """The answer to a POST of files, with further form fields."""
         try:
             sent = {name: (file.name, file.read_bytes()) for name, file in files.items() if file is not None}
         except OSError as error:
             raise ClientError(f"reading {error.filename}: {error.strerror}", ExitCode.USAGE) from error
-        return self._ask("POST", path, files=sent)
+        return self._ask("POST", path, files=sent, data=fields or {})
 
     def pages(self, path: str, *, limit: int, **query: Any) -> Iterator[Any]:
         """Rows of a list over its pages, `limit` at most."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator.cli import agents, alerts, flows, incidents, jobs, labels, models, policies, users
+from aggregator.cli import agents, alerts, flows, incidents, jobs, labels, models, policies, sets, suppressions, users
 from aggregator.cli.client import DEFAULT_URL, Client, ClientError
 from protos.exits import ExitCode
 from protos.version import VERSION
@@ -16,7 +16,7 @@ from protos.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NOUNS = (alerts, incidents, flows, agents, models, policies, labels, jobs, users)
+NOUNS = (alerts, incidents, flows, agents, models, policies, labels, sets, suppressions, jobs, users)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,6 +28,8 @@ from aggregator.web.api import (
     overview,
     policies,
     session,
+    sets,
+    suppressions,
     users,
 )
 from aggregator.web.guard import Guard
@@ -56,7 +58,21 @@ def build_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    for module in (overview, alerts, incidents, labels, agents, flows, models, policies, jobs, users, session):
+    for module in (
+        overview,
+        alerts,
+        incidents,
+        labels,
+        agents,
+        flows,
+        models,
+        policies,
+        jobs,
+        sets,
+        suppressions,
+        users,
+        session,
+    ):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(monitoring.router)
     app.include_router(documentation.router)

@@ -74,6 +74,28 @@ async def test_a_replay_arrives_and_ends(
     assert "aggregator_connected" in error
 
 
+async def test_scores_of_every_flow_are_counted_and_sent_without_the_flows(
+    aggregator: Any, start: Any, tmp_path: Path, tiny_pcap: ModuleType, onnx_models: ModuleType
+) -> None:
+    """Ignored flows count too; a second run of the agent goes on counting."""
+    digest = onnx_models.write_model(tmp_path / "m.onnx")
+    capture = tiny_pcap.write_scan(tmp_path / "scan.pcap")
+    words = ("--replay", capture, "--aggregator", aggregator.address, "--model", tmp_path / "m.onnx")
+    for run in (1, 2):
+        code, error = await finished(start(*words, "--keep-fraction", "0", "--agent-id", "edge-7"))
+        assert code == ExitCode.OK, error
+        newest = {(counted.run, counted.hour_ms): counted for counted in aggregator.kept.counts}
+        assert {counted.model_digest for counted in newest.values()} == {digest}
+        assert len({counted.run for counted in newest.values()}) == 1
+        assert sum(sum(counted.flows.counts) for counted in newest.values()) == 70 * run
+    for counted in newest.values():
+        assert sum(counted.sources.counts) <= sum(counted.weighed.counts) <= sum(counted.flows.counts)
+    [alert, *_] = [alert for batch in aggregator.batches() for alert in batch.alerts]
+    assert alert.hour_ms in {hour for _, hour in newest}
+    text = b"".join(counted.SerializeToString() for counted in newest.values())
+    assert len(text) < 2_000  # a few bins, no flow and no address
+
+
 async def test_a_replay_without_an_aggregator_is_kept_for_the_next_run(
     fake_aggregator: ModuleType, start: Any, tmp_path: Path, tiny_pcap: ModuleType
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from agent import models
 from agent.clock import SystemClock
 from agent.config import AgentConfig
+from agent.counting import TallyFile
 from agent.errors import NotACapture
 from agent.flow import FLOW
 from agent.health import read as read_health
@@ -197,6 +198,7 @@ def scripted(
         source=ScriptedSource(script),
         pipeline=pipeline,
         keeper=Keeper(lambda: Spool.open(state, max_bytes=1 << 20, clock=clock), clock=clock),
+        counts=TallyFile(state.scores, new_run=lambda: "run1", seed=1),
         clock=clock,
     )
 

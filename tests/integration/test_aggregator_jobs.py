@@ -18,8 +18,9 @@ TRAINER = """
     import argparse, json, os, pathlib, shutil, subprocess, sys, time
     parser = argparse.ArgumentParser()
     parser.add_argument("fit")
-    parser.add_argument("--benign", nargs="+")
-    for name in ("labelled", "champion", "out", "report", "progress", "name", "epochs", "alpha", "seed"):
+    for name in ("benign", "attacks", "golden"):
+        parser.add_argument("--" + name, nargs="+")
+    for name in ("held", "labelled", "champion", "out", "report", "progress", "name", "epochs", "alpha", "seed"):
         parser.add_argument("--" + name)
     options = parser.parse_args()
     here = pathlib.Path(__file__).parent
@@ -264,3 +265,26 @@ async def test_an_unknown_job_is_not_found(hall):
         hall.jobs.get(5)
     with pytest.raises(NotFound):
         hall.jobs.log(5, lines=5)
+
+
+async def test_a_run_is_told_what_to_be_judged_by_and_what_not_to_learn(hall, trainer):
+    """The built-in attacks, the sets in use, and the list of what incidents speak against."""
+    trainer.plan(gate={"passed": True, "checks": []})
+    hall.store.write_now(
+        lambda db: db.execute(
+            "INSERT INTO incidents (rule, anchor, updated_ms, kind, src_ip, hosts, first_seen_ms, last_seen_ms, alerts) "
+            "VALUES ('source', 'x', 1, 'port scan', '10.0.0.66', '[]', 5, 9, 3)"
+        )
+    )
+    hall.store.write_now(
+        lambda db: db.execute(
+            'INSERT INTO frozen_sets (purpose, sha256, feature_digest, row_count, families, made_of, note, "by", at_ms) '
+            "VALUES ('golden', 'abc', 'f', 3, '{}', '[]', 'vouched for', 'ada', 1)"
+        )
+    )
+    await ended(hall, await start(hall))
+    asked = trainer.asked()
+    assert asked["attacks"] == ["generated"]
+    assert asked["golden"] == [str(hall.config.sets_dir / "abc.parquet")]
+    held = json.loads(await asyncio.to_thread(Path(asked["held"]).read_text))
+    assert [(entry["host"], entry["why"]) for entry in held["hosts"]] == [("10.0.0.66", "unjudged port scan")]

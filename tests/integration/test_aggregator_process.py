@@ -158,7 +158,7 @@ def test_the_client_is_a_command(hall):
 def test_every_read_answers_in_both_ways(hall):
     """`--json` on every read, and a table otherwise."""
     reads = ["alerts list", "incidents list", "flows list", "flows counts", "agents list", "agents gaps", "models list",
-             "policies list", "policies show", "labels list", "jobs list", "users me", "users list", "users tokens",
+             "policies list", "policies show", "labels list", "jobs list", "suppressions list", "users me", "users list", "users tokens",
              "users audit"]  # fmt: skip
     settled(lambda: lines(hall.client("flows", "list", "--json")))
     for read in reads:
@@ -181,6 +181,24 @@ def test_a_verdict_is_given_and_taken_back(hall):
     assert "undone" in hall.client("labels", "undo", str(label["id"])).stdout
     assert lines(hall.client("alerts", "list", "--json", "--verdict", "benign")) == []
     assert hall.client("labels", "undo", str(label["id"])).returncode == ExitCode.AGGREGATOR
+
+
+def test_what_is_normal_here_is_said_from_the_command_line(hall):
+    """Looked at beforehand, made with an end and a reason, ended, undone."""
+    settled(lambda: lines(hall.client("incidents", "list", "--json", "--host", "192.0.2.1")))
+    scope = ("--destination", "192.0.2.1", "--port", "8443")
+    assert "hidden 1" in hall.client("suppressions", "preview", *scope).stdout
+    assert hall.client("suppressions", "add", *scope, "--reason", "ours").returncode == ExitCode.USAGE
+    made = hall.client("suppressions", "add", *scope, "--reason", "ours", "--days", "30", "--past-days", "1", "--json")
+    (rule,) = lines(made)
+    assert (rule["alerts"], rule["state"], rule["by"]) == (1, "in force", "admin")
+    assert lines(hall.client("incidents", "list", "--json", "--host", "192.0.2.1")) == []
+    (hidden,) = lines(hall.client("incidents", "list", "--json", "--state", "suppressed"))
+    assert "192.0.2.1" in hidden["hosts"]
+    assert "any to 192.0.2.1 port 8443" in hall.client("suppressions", "list").stdout
+    assert "ended" in hall.client("suppressions", "end", str(rule["id"])).stdout
+    assert "undone" in hall.client("suppressions", "undo", str(rule["id"])).stdout
+    assert len(lines(hall.client("incidents", "list", "--json", "--host", "192.0.2.1"))) == 1
 
 
 def test_models_go_round_from_the_command_line(hall, tmp_path, onnx_models):

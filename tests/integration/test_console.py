@@ -250,6 +250,44 @@ def test_incident_judged(page: Page, console: Console) -> None:
     assert len(judged) == 12
 
 
+def test_incident_page_and_api_agree(page: Page, console: Console) -> None:
+    """Evidence, state and kind on the page are those REST tells, and filters narrow both alike."""
+    console.raise_alert(src="10.20.8.7", dst="192.0.2.18")
+    page.goto("/incidents?kind=single flow&host=10.20.8.7")
+    page.get_by_role("link", name="One strange flow from 10.20.8.7").click()
+    page.get_by_text("What speaks for it").wait_for()
+    told = console.get(f"/incidents/{int(page.url.rsplit('/', 1)[1])}")
+    assert told["kind"] == "single flow"
+    shown = page.locator(".evidence li").all_text_contents()
+    assert shown == told["evidence"] != []
+    assert page.locator(".heading .chip").all_text_contents() == [told["kind"], told["state"]]
+    page.goto("/incidents?kind=beacon&host=10.20.8.7")
+    page.get_by_text("No incident fits these filters").wait_for()
+
+
+def test_what_is_normal_here_is_hidden_until(page: Page, console: Console) -> None:
+    """A rule from an incident's page: previewed, made with a reason, listed, undone."""
+    alert_id = console.raise_alert(src="10.20.8.9", dst="192.0.2.19")
+    page.goto("/incidents?host=10.20.8.9")
+    page.get_by_role("link", name="One strange flow from 10.20.8.9").click()
+    page.get_by_role("button", name="This is normal here until").click()
+    page.get_by_text("it would have hidden 1 of").wait_for()
+    page.get_by_role("button", name="Hide it").click()
+    page.get_by_text("say why this is normal here").wait_for()
+    page.get_by_label("Why is it normal?").fill("our own scanner")
+    page.get_by_role("button", name="Hide it").click()
+    page.get_by_text("Rules say that this is normal here").wait_for()
+    (rule,) = console.get("/suppressions")["items"]
+    assert (rule["source"], rule["kind"], rule["alerts"]) == ("10.20.8.9", "single flow", 1)
+    assert console.get(f"/alerts/{alert_id}")["suppression_id"] == rule["id"]
+    assert console.get("/incidents?host=10.20.8.9")["items"] == []
+    page.goto("/suppressions")
+    page.get_by_text("our own scanner").wait_for()
+    page.get_by_role("button", name="As if it had never been").click()
+    page.get_by_text("What it hid is back").wait_for()
+    assert console.get("/incidents?host=10.20.8.9")["items"][0]["suppressed"] == 0
+
+
 def test_promote_and_roll_back(page: Page, console: Console) -> None:
     """A promotion is confirmed, carries a reason, and can be rolled back; a failed gate has to be forced."""
 

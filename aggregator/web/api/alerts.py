@@ -44,11 +44,15 @@ def list_alerts(  # noqa: PLR0917 - parameters of a query
     until_ms: int | None = None,
     min_score: float | None = None,
     host: str | None = None,
+    suppressed: bool | None = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Any:
-    """Filters narrow; `verdict` is none, benign, malicious or unsure; times bound the arrival; `host` is either end."""
-    where = AlertFilter(agent, model, incident, verdict, since_ms, until_ms, min_score, host)
+    """Filters narrow; `verdict` is none, benign, malicious or unsure; times bound the arrival; `host` is either end.
+
+    `suppressed`: only those that a rule hides, or only the others.
+    """
+    where = AlertFilter(agent, model, incident, verdict, since_ms, until_ms, min_score, host, suppressed)
     return as_json(queries.list_alerts(services, where, limit=limit, cursor=cursor))
 
 

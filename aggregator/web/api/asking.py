@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, create_model
 
-from aggregator import queries, rows
+from aggregator import lessons, promised, queries, rows
 from aggregator.errors import Unauthenticated
 from aggregator.paging import LARGEST
 from aggregator.rows import Role
@@ -41,7 +41,7 @@ PAGE = queries.PAGE
 
 def shape(row: type, *, name: str | None = None, extra: dict[str, Any] | None = None) -> type[BaseModel]:
     """A description of `row` for the API's documentation."""
-    hints = typing.get_type_hints(row, vars(rows))
+    hints = typing.get_type_hints(row, vars(rows) | vars(lessons) | vars(promised))
     fields: dict[str, Any] = {field.name: (_shape_of(hints[field.name]), ...) for field in dataclasses.fields(row)}
     return create_model(name or row.__name__, **{**fields, **(extra or {})})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from aggregator import queries
+from aggregator import monitor, queries
 from aggregator.errors import AggregatorError
 from aggregator.web.api.asking import Served  # noqa: TC001 - FastAPI reads it
 
@@ -34,6 +34,16 @@ METRICS: Final[tuple[tuple[str, str, str, str], ...]] = (
 )
 """Name, type, meaning, and field of `Overview`. docs/cli.md shows this table."""
 
+PROMISES: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("anomaflow_policy_threshold", "gauge", "Score that alerts in a group.", "threshold"),
+    ("anomaflow_promised_fpr", "gauge", "Share of benign flows promised to alert at most.", "promised_fpr"),
+    ("anomaflow_realised_fpr", "gauge", "Share of quiet flows counted that reach the threshold.", "realised_fpr"),
+    ("anomaflow_quiet_flows", "gauge", "Quiet flows the realised share rests on.", "flows"),
+    ("anomaflow_calibration_evidence", "gauge", "Wager against the promise; above 2160 it has expired.", "evidence"),
+    ("anomaflow_calibration_expired", "gauge", "1 when the promise has expired, else 0.", "state"),
+)
+"""Of every group, labelled `group`: name, type, meaning, and field of `GroupPromise`. docs/cli.md shows this table."""
+
 
 @router.get("/healthz", summary="Whether the aggregator works", include_in_schema=True)
 async def healthz(services: Served) -> Response:
@@ -49,7 +59,7 @@ async def healthz(services: Served) -> Response:
 
 @router.get("/metrics", summary="Figures in Prometheus text", response_class=PlainTextResponse)
 def metrics(services: Served) -> Response:
-    """Counts only: no address, no agent's name."""
+    """Counts only: no address, no agent's name; groups by name."""
     return PlainTextResponse(render(queries.overview(services)), media_type="text/plain; version=0.0.4")
 
 
@@ -58,4 +68,12 @@ def render(overview: Overview) -> str:
     lines = []
     for name, kind, meaning, field in METRICS:
         lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {getattr(overview, field)}"]
+    for name, kind, meaning, field in PROMISES:
+        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+        for promise in overview.promises:
+            value = getattr(promise, field)
+            if field == "state":
+                value = int(value == monitor.State.EXPIRED)
+            if value is not None:
+                lines.append(f'{name}{{group="{promise.group}"}} {value}')
     return "\n".join(lines) + "\n"

@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 from starlette.responses import RedirectResponse, Response
 
-from aggregator.web.pages import agents, alert, alerts, incidents, login, model, models, overview, theme
+from aggregator.web.pages import (
+    agents,
+    alert,
+    alerts,
+    incident,
+    incidents,
+    login,
+    model,
+    models,
+    normal,
+    overview,
+    policies,
+    review,
+    theme,
+)
 from aggregator.web.pages.frame import Console
 
 if TYPE_CHECKING:
@@ -31,8 +45,11 @@ def mount(app: FastAPI, services: Services) -> None:
     console.page("/alerts", "Alerts", alerts.build)
     console.page("/alerts/{alert_id}", "Alert", alert.build)
     console.page("/incidents", "Incidents", incidents.build)
-    console.page("/incidents/{incident_id}", "Incident", incidents.build_one)
+    console.page("/incidents/{incident_id}", "Incident", incident.build)
+    console.page("/suppressions", "What is normal here", normal.build)
+    console.page("/review", "Review", review.build)
     console.page("/agents", "Agents", agents.build)
+    console.page("/policies", "Policies", policies.build)
     console.page("/models", "Models", models.build)
     console.page("/models/{digest}", "Model", model.build)
     login.add(console, app)

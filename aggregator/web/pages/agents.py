@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
+from aggregator.errors import Invalid
+from aggregator.rows import Role
 from aggregator.web.pages import parts, tables, wording
 from aggregator.web.pages.alert import missed
 from aggregator.web.pages.tables import Cell, Column, Row
@@ -20,6 +22,7 @@ COLUMNS: Final = (
     Column("state", "State", "narrow"),
     Column("seen", "Last seen", "narrow"),
     Column("model", "Model"),
+    Column("group", "Group", "narrow"),
     Column("policy", "Policy", "number"),
     Column("flows", "Flows", "number"),
     Column("alerts", "Alerts", "number"),
@@ -72,6 +75,7 @@ def row(agent: Agent, champion: str, policy_version: int) -> Row:
                 href=f"/models/{agent.model_digest}" if agent.model_digest else "",
                 mono=bool(agent.model_digest),
             ),
+            "group": Cell(agent.group, href=wording.link("/policies", group=agent.group)),
             "policy": Cell(str(agent.policy_version), sub=behind),
             "flows": Cell(wording.count(agent.flows)),
             "alerts": Cell(
@@ -112,14 +116,34 @@ def gap_row(gap: Gap) -> Row:
     )
 
 
+def grouping(visit: Visit) -> None:
+    """A line that puts an agent into a group."""
+    parts.text(
+        "p", "Agents of one network belong together: they are calibrated together and follow one policy.", "muted"
+    )
+    with ui.element("div").classes("line"):
+        names = [agent.agent_id for agent in queries.list_agents(visit.services).items]
+        agent = ui.select(names, label="Agent").props("outlined dense").style("min-width: 14rem")
+        group = ui.input("Group").props("outlined dense maxlength=64")
+
+        async def assign() -> None:
+            with visit.acting() as actor:
+                if not agent.value or not group.value:
+                    raise Invalid("choose an agent and name its group")
+                moved = await visit.services.promises.assign(actor, agent.value, group.value.strip())
+                ui.notify(f"{moved.agent_id} is in group {moved.group}", type="positive")
+
+        parts.button("Put into group", assign)
+
+
 async def build(visit: Visit) -> None:
     """The page."""
     services = visit.services
 
     async def refresh() -> None:
         found = queries.list_agents(services).items
-        policy = queries.current_policy(services)
-        table.fill([row(agent, policy.model_digest, policy.version) for agent in found])
+        followed = {name: queries.current_policy(services, group=name) for name in {agent.group for agent in found}}
+        table.fill([row(agent, followed[agent.group].model_digest, followed[agent.group].version) for agent in found])
         summary.text = f"{sum(agent.connected for agent in found)} of {len(found)} connected" if found else ""
         table.visible = bool(found)
         nothing.clear()
@@ -142,6 +166,9 @@ async def build(visit: Visit) -> None:
     with parts.heading("Agents"):
         summary = parts.text("span", "", "sub")
     notices = ui.element("div").classes("stack")
+    if visit.may(Role.OPERATOR):
+        with parts.panel("Groups"):
+            grouping(visit)
     with parts.panel(flush=True):
         table = tables.Table(COLUMNS, label="Agents")
         nothing = ui.element("div")

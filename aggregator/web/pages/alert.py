@@ -8,7 +8,7 @@ from nicegui import ui
 
 from aggregator import queries
 from aggregator.errors import NotFound
-from aggregator.web.pages import moments, parts, verdicts, wording
+from aggregator.web.pages import moments, normal, parts, verdicts, wording
 
 if TYPE_CHECKING:
     from aggregator.rows import AlertDetail, Health
@@ -37,6 +37,7 @@ async def build(visit: Visit) -> None:
     with parts.heading(f"{source} → {target}"):
         parts.chip(wording.protocol(alert.protocol))
         moments.moment(alert.received_ms)
+        normal.chip(alert)
     with ui.element("div").classes("columns wide-first"):
         with ui.element("div").classes("stack"):
             _why(found)
@@ -101,6 +102,11 @@ def _judgement(visit: Visit, found: AlertDetail, judge: verdicts.Judge) -> None:
             with ui.element("div").classes("line"):
                 verdicts.buttons(give, alert.verdict)
         verdicts.history(found.labels, judge if visit.judges else None)
+        if visit.judges:
+            with ui.element("div").classes("line"):
+                parts.button(
+                    "This is normal here until …", lambda: normal.ask_about_alert(visit, alert), icon="visibility_off"
+                )
 
 
 def _origin(visit: Visit, found: AlertDetail) -> None:

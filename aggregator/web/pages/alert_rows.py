@@ -42,11 +42,17 @@ def row(alert: Alert, *, judges: bool) -> Row:
                 f"#{alert.incident_id}" if alert.incident_id else "-",
                 href=f"/incidents/{alert.incident_id}" if alert.incident_id else "",
             ),
-            "verdict": Cell(wording.verdict(alert.verdict), tone=wording.VERDICT_TONES.get(alert.verdict or "", "")),
+            "verdict": _verdict(alert),
         },
         verdicts.deeds(alert.verdict, undoable=alert.verdict is not None) if judges else (),
         f"Verdict on alert {alert.id}",
     )
+
+
+def _verdict(alert: Alert) -> Cell:
+    if alert.verdict is None and alert.suppression_id is not None:
+        return Cell("suppressed", tone="")
+    return Cell(wording.verdict(alert.verdict), tone=wording.VERDICT_TONES.get(alert.verdict or "", ""))
 
 
 def without(*names: str) -> tuple[Column, ...]:

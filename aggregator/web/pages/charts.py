@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
+from aggregator.rows import MinuteCount
 from aggregator.web.pages import moments, theme
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aggregator.rows import MinuteCount
+    from aggregator.rows import TimelinePart
 
 MOST_POINTS: Final = 600
 """Points of one curve that are drawn; a longer one is thinned evenly."""
@@ -41,6 +42,15 @@ def per_minute(counts: Sequence[MinuteCount]) -> dict[str, Any]:
             }
         ],
     }
+
+
+def timeline(found: Sequence[TimelinePart]) -> dict[str, Any]:
+    """Alerts of an incident over its span as bars."""
+    options = per_minute([MinuteCount(part.from_ms, part.alerts) for part in found])
+    short = bool(found) and found[-1].from_ms - found[0].from_ms < 2 * 3_600_000
+    options["xAxis"]["data"] = [moments.second(part.from_ms) if short else moments.hour(part.from_ms) for part in found]
+    options["xAxis"]["axisLabel"] = {"interval": max(0, len(found) // 6)}
+    return options
 
 
 def curves(x_name: str, y_name: str, series: Sequence[tuple[str, Sequence[Sequence[float]]]]) -> dict[str, Any]:

@@ -27,7 +27,9 @@ WAYS: Final = (
     ("/", "Overview", "space_dashboard"),
     ("/alerts", "Alerts", "notifications"),
     ("/incidents", "Incidents", "hub"),
+    ("/review", "Review", "rate_review"),
     ("/agents", "Agents", "sensors"),
+    ("/policies", "Policies", "tune"),
     ("/models", "Models", "model_training"),
 )
 

@@ -1,4 +1,4 @@
-"""Incidents: alerts that belong together, as a list and one by one, judged as a whole."""
+"""Incidents as a list: what is going on, what is over, and what a rule calls normal here. Judged as a whole."""
 
 from __future__ import annotations
 
@@ -7,14 +7,36 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
-from aggregator.web.pages import alert_rows, moments, parts, tables, verdicts, wording
+from aggregator.cases import IncidentFilter
+from aggregator.incidents import KINDS
+from aggregator.web.pages import parts, tables, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
-    from aggregator.rows import Incident, IncidentDetail
+    from collections.abc import Awaitable, Callable
+
+    from nicegui.events import ValueChangeEventArguments
+
+    from aggregator.rows import Incident
     from aggregator.web.pages.visits import Visit
 
 SHOWN: Final = 100
+
+STATES: Final = {
+    "": "Open and closed",
+    "open": "Open: alerts keep arriving",
+    "closed": "Closed: no alert for a while",
+    "suppressed": "Suppressed: normal here",
+    "all": "All",
+}
+VERDICTS: Final = {
+    "": "Any verdict",
+    "none": "No verdict yet",
+    "benign": "False positive",
+    "malicious": "True positive",
+    "unsure": "Unsure",
+    "mixed": "Mixed",
+}
 
 COLUMNS: Final = (
     Column("title", "Incident", "whole bare"),
@@ -39,41 +61,55 @@ def row(incident: Incident, *, judges: bool) -> Row:
             "span": Cell(wording.duration(incident.last_seen_ms - incident.first_seen_ms)),
             "alerts": Cell(wording.count(incident.alerts)),
             "score": Cell(f"{incident.max_score:.2f}"),
-            "state": _state(incident),
+            "state": state(incident),
         },
         verdicts.deeds(incident.verdict, undoable=False) if judges else (),
         f"Verdict on incident {incident.id}",
     )
 
 
-def _state(incident: Incident) -> Cell:
-    if incident.verdict is None:
-        return Cell("open", tone="info")
-    return Cell(wording.verdict(incident.verdict), tone=wording.VERDICT_TONES.get(incident.verdict, ""))
-
-
-def open_first(incidents: tuple[Incident, ...]) -> list[Incident]:
-    """Those without a verdict, in their order."""
-    return [incident for incident in incidents if incident.verdict is None]
+def state(incident: Incident) -> Cell:
+    """Its verdict, when it has one, else whether it goes on."""
+    if incident.verdict is not None:
+        return Cell(wording.verdict(incident.verdict), tone=wording.VERDICT_TONES.get(incident.verdict, ""))
+    return Cell(incident.state, tone="info" if incident.state == "open" else "")
 
 
 async def build(visit: Visit) -> None:
-    """The list."""
-    only_open = visit.asked("state") == "open"
+    """The list. Filters stand in the address, so that a view can be shared."""
+    wanted = {name: visit.asked(name) for name in ("state", "kind", "verdict", "host")}
+    known = {"state": STATES, "kind": KINDS, "verdict": VERDICTS}
+    wanted |= {name: "" for name, values in known.items() if wanted[name] not in values}
+
+    def where() -> IncidentFilter:
+        return IncidentFilter(**{name: value.strip() or None for name, value in wanted.items()})  # type: ignore[arg-type]
 
     async def refresh() -> None:
-        page = queries.list_incidents(visit.services, limit=SHOWN)
-        found = open_first(page.items) if only_open else list(page.items)
-        summary.text = f"{len(found)}{'+' if page.next else ''} shown, {len(open_first(page.items))} open"
-        table.fill([row(incident, judges=visit.judges) for incident in found])
-        table.visible = bool(found)
+        page = queries.list_incidents(visit.services, where(), limit=SHOWN)
+        counts = queries.count_incidents(visit.services)
+        hidden = f", {counts['suppressed']} suppressed" if counts["suppressed"] else ""
+        shown = f"{len(page.items)}{'+' if page.next else ''} shown"
+        summary.text = f"{shown}; {counts['open']} open, {counts['closed']} closed{hidden}"
+        table.fill([row(incident, judges=visit.judges) for incident in page.items])
+        table.visible = bool(page.items)
         nothing.clear()
-        if not found:
+        if not page.items:
             with nothing:
-                parts.empty(
-                    "No open incidents." if page.items else "No incidents yet.",
-                    "Alerts that share a source, a target or both are grouped here moments after they arrive.",
-                )
+                if where() == IncidentFilter():
+                    parts.empty(
+                        "No incidents yet.",
+                        "Alerts that share a source, a target or both are grouped here moments after they arrive.",
+                    )
+                else:
+                    parts.empty("No incident fits these filters.", "Loosen one of them.")
+
+    def changed(name: str) -> Callable[[ValueChangeEventArguments], Awaitable[None]]:
+        async def apply(event: ValueChangeEventArguments) -> None:
+            wanted[name] = event.value or ""
+            ui.navigate.history.replace(wording.link("/incidents", **wanted))
+            await refresh()
+
+        return apply
 
     async def deed(key: str, name: str) -> None:
         await judge.act("incident", int(key), name)
@@ -81,81 +117,21 @@ async def build(visit: Visit) -> None:
     with parts.heading("Incidents"):
         summary = parts.text("span", "", "sub")
         parts.text("span", "", "grow")
-        parts.link("Show all", "/incidents") if only_open else parts.link("Only open ones", "/incidents?state=open")
+        parts.link("What is normal here", "/suppressions")
+    with ui.element("div").classes("filters").props('role=search aria-label="Filter incidents"'):
+        kinds = {"": "Any kind", **{kind: kind.capitalize() for kind in KINDS}}
+        for name, label, options in (
+            ("state", "State", STATES),
+            ("kind", "Kind", kinds),
+            ("verdict", "Verdict", VERDICTS),
+        ):
+            ui.select(options, label=label, value=wanted[name], on_change=changed(name)).props(
+                "outlined dense options-dense"
+            )
+        ui.input("Host", value=wanted["host"], on_change=changed("host")).props("outlined dense clearable debounce=400")
     with parts.panel(flush=True):
         table = tables.Table(COLUMNS, label="Incidents, latest activity first", on_deed=deed)
         nothing = ui.element("div")
     judge = verdicts.Judge(visit, refresh)
     await refresh()
     visit.follow("incident", refresh=refresh)
-
-
-async def build_one(visit: Visit) -> None:
-    """One incident with its alerts."""
-    asked = visit.number("incident_id")
-    found = queries.get_incident(visit.services, asked)
-    with ui.element("nav").classes("trail").props('aria-label="Where you are"'):
-        parts.link("Incidents", "/incidents")
-        parts.text("span", "/")
-        parts.text("span", f"Incident {found.incident.id}")
-    if found.incident.id != asked:
-        parts.notice(f"Incident {asked} turned out to be part of this one and was merged into it.")
-
-    async def refresh() -> None:
-        nonlocal found
-        found = queries.get_incident(visit.services, asked)
-        summary.refresh()
-        table.fill([alert_rows.row(alert, judges=visit.judges) for alert in found.alerts])
-
-    async def deed(key: str, name: str) -> None:
-        await judge.act("alert", int(key), name)
-
-    @ui.refreshable
-    def summary() -> None:
-        _summary(visit, found, judge)
-
-    judge = verdicts.Judge(visit, refresh)
-    summary()
-    with parts.panel("Its alerts, strongest first", flush=True):
-        table = tables.Table(alert_rows.without("incident"), label="Alerts", on_deed=deed)
-    await refresh()
-    visit.follow("incident", "alert", refresh=refresh)
-
-
-def _summary(visit: Visit, found: IncidentDetail, judge: verdicts.Judge) -> None:
-    incident = found.incident
-    with ui.element("div").classes("stack"):
-        with parts.heading(incident.title or incident.kind):
-            parts.chip(incident.kind)
-            state = _state(incident)
-            parts.chip(state.text, state.tone or "")
-        with ui.element("div").classes("columns"):
-            with parts.panel("What happened"):
-                parts.facts(
-                    (
-                        ("First packet", lambda: moments.moment(incident.first_seen_ms)),
-                        ("Last packet", lambda: moments.moment(incident.last_seen_ms)),
-                        ("Span", wording.duration(incident.last_seen_ms - incident.first_seen_ms)),
-                        ("From", incident.src_ip or wording.plural(incident.sources, "source")),
-                        ("To", incident.dst_ip or wording.plural(incident.targets, "host")),
-                        ("Ports", wording.count(incident.ports)),
-                        ("Alerts", wording.count(incident.alerts)),
-                        ("Highest score", f"{incident.max_score:.2f}"),
-                        ("Seen by", ", ".join(incident.agents) or "unknown"),
-                        ("Hosts", ", ".join(incident.hosts) or "unknown"),
-                    )
-                )
-            with parts.panel("Why, over its alerts"):
-                parts.reasons(incident.reasons)
-            with parts.panel("Verdict on the whole incident"):
-                if visit.judges:
-                    alerts = wording.plural(incident.alerts, "alert")
-                    parts.text("p", f"It is given to all {alerts} the incident has now.", "muted")
-                    note = verdicts.note_field()
-
-                    async def give(verdict: str) -> None:
-                        await judge.give("incident", incident.id, verdict, note.value or "")
-
-                    with ui.element("div").classes("line"):
-                        verdicts.buttons(give, incident.verdict)
-                verdicts.history(found.labels[:12], judge if visit.judges else None)

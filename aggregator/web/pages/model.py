@@ -8,7 +8,7 @@ from nicegui import ui
 
 from aggregator import queries
 from aggregator.rows import ModelState, Role
-from aggregator.web.pages import charts, moments, parts, reigns, tables, wording
+from aggregator.web.pages import charts, lessons, moments, parts, reigns, tables, wording
 from aggregator.web.pages.models import PROMOTABLE, metrics, read_report
 from aggregator.web.pages.tables import Cell, Column, Row
 
@@ -24,6 +24,9 @@ METRICS: Final = (
     ("promised_fpr", "Promised false-positive rate"),
     ("prevalence", "Share of attacks in the test rows"),
 )
+
+SHOWN_ELSEWHERE: Final = frozenset({"baseline", "replay"})
+"""Parts of the provenance that are for machines, and shown as figures above."""
 
 RATES: Final = frozenset({"realised_fpr", "promised_fpr", "prevalence", "tpr_at_fpr_1"})
 
@@ -61,6 +64,9 @@ async def build(visit: Visit) -> None:
     with ui.element("div").classes("columns"):
         _curve(report, "precision_recall", "Precision and recall", ("Recall", "Precision"))
         _curve(report, "roc", "Detection against false alarms (ROC)", ("False-positive rate", "True-positive rate"))
+    if report:
+        with ui.element("div").classes("columns"):
+            lessons.panels(report)
     with ui.element("div").classes("columns"):
         _identity(model)
         _promise(model)
@@ -110,14 +116,20 @@ def _gate(report: dict[str, Any]) -> None:
         with ui.element("ul").classes("history"):
             for check in gate.get("checks", ()):
                 with ui.element("li"):
-                    passed = bool(check.get("passed"))
-                    parts.chip("passed" if passed else "failed", "good" if passed else "bad")
+                    parts.chip(*_answer(check.get("passed")))
                     parts.text("span", wording.feature(str(check.get("name", ""))))
-                    if "champion" in check and "challenger" in check:
+                    if check.get("champion") is not None and check.get("challenger") is not None:
                         figures = f"champion {_plain(check['champion'])}, this one {_plain(check['challenger'])}"
                         parts.text("span", figures, "muted")
                     if check.get("detail"):
                         parts.text("div", str(check["detail"]), "said muted")
+
+
+def _answer(passed: object) -> tuple[str, str]:
+    """A check's answer and its colour: one that could not be asked neither passed nor failed."""
+    if passed is None:
+        return "not applicable", ""
+    return ("passed", "good") if passed else ("failed", "bad")
 
 
 def _curve(report: dict[str, Any], which: str, title: str, axes: tuple[str, str]) -> None:
@@ -149,7 +161,11 @@ def _identity(model: Model) -> None:
                 ("Runs on", wording.plural(model.agents, "agent")),
                 ("Alerts raised", wording.count(model.alerts)),
                 ("Feature contract", lambda: parts.text("span", wording.short(model.feature_digest), "mono")),
-                *((wording.feature(str(key)), _plain(value)) for key, value in sorted(dict(provenance or {}).items())),
+                *(
+                    (wording.feature(str(key)), _plain(value))
+                    for key, value in sorted(dict(provenance or {}).items())
+                    if key not in SHOWN_ELSEWHERE
+                ),
             )
         )
 

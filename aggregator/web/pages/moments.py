@@ -20,7 +20,9 @@ SCRIPT: Final = """
   const hour = (d) => `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`;
   const age = (ms) => {
     const s = Math.round((Date.now() - ms) / 1000);
-    if (s < -60) return "in the future";
+    if (s < -172800) return `in ${Math.floor(-s / 86400)} d`;
+    if (s < -3600) return `in ${Math.floor(-s / 3600)} h`;
+    if (s < -60) return `in ${Math.floor(-s / 60)} min`;
     if (s < 5) return "just now";
     if (s < 60) return `${s} s ago`;
     if (s < 3600) return `${Math.floor(s / 60)} min ago`;
@@ -69,3 +71,13 @@ def clock() -> ui.element:
 def minute(at_ms: int) -> str:
     """`14:05`, UTC: the label of a minute on an axis."""
     return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%H:%M")
+
+
+def second(at_ms: int) -> str:
+    """`14:05:09`, UTC: a moment on an axis that spans minutes."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%H:%M:%S")
+
+
+def hour(at_ms: int) -> str:
+    """`03-17 14:05`, UTC: a moment on an axis that spans hours or days."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).strftime("%m-%d %H:%M")

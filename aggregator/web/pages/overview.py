@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
+from aggregator.cases import IncidentFilter
 from aggregator.web.pages import agents, alert_rows, charts, incidents, moments, parts, tables, wording
 from aggregator.web.pages.visits import in_thread
 
@@ -53,6 +54,11 @@ def promise(state: Overview, flows: tuple[FlowCount, ...]) -> list[tuple[str, st
         entries.append(("Realised", f"{raised} of {wording.count(seen)} flows ({share}) in the last hour"))
     else:
         entries.append(("Realised", "no flows in the last hour"))
+    entries += [
+        ("Calibration" if found.group == "default" else f"Calibration of {found.group}", f"{found.state}: {found.why}")
+        for found in state.promises
+        if found.agents
+    ]
     entries.append(("Hard cap", f"{wording.count(policy.max_alerts_per_minute)} alerts a minute for each agent"))
     return entries
 
@@ -80,7 +86,7 @@ async def build(visit: Visit) -> None:
         newest = queries.list_alerts(services, limit=NEWEST).items
         alerts.fill([alert_rows.row(alert, judges=False) for alert in newest])
         alerts.visible, no_alerts.visible = bool(newest), not newest
-        found = incidents.open_first(queries.list_incidents(services, limit=100).items)[:OPEN]
+        found = queries.list_incidents(services, IncidentFilter(verdict="none"), limit=OPEN).items
         open_ones.fill([incidents.row(incident, judges=False) for incident in found])
         open_ones.visible, no_incidents.visible = bool(found), not found
 
@@ -103,15 +109,15 @@ async def build(visit: Visit) -> None:
         with ui.element("div").classes("stack"):
             with parts.panel("Alerts per minute, last hour (UTC)"):
                 chart = charts.chart(charts.per_minute(state.alerts_per_minute), "Alerts per minute over the last hour")
-            with parts.panel("Open incidents", flush=True) as head:
+            with parts.panel("Incidents without a verdict", flush=True) as head:
                 with head:
                     parts.link("All incidents", "/incidents")
                 open_ones = tables.Table(
                     [column for column in incidents.COLUMNS if column.name not in {"state", "span"}],
-                    label="Open incidents",
+                    label="Incidents without a verdict",
                 )
                 with ui.element("div") as no_incidents:
-                    parts.empty("No open incidents.", "Every incident has a verdict, or none has formed yet.")
+                    parts.empty("Nothing to judge.", "Every incident has a verdict, or none has formed yet.")
         with ui.element("div").classes("stack"):
             model()
             fleet()

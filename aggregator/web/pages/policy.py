@@ -52,10 +52,12 @@ def panel(visit: Visit) -> None:
         )
         if visit.may(Role.OPERATOR):
             with ui.element("div").classes("line"):
-                parts.button("Change", lambda: _ask(visit, policy), icon="tune")
+                parts.link("Promises and groups", "/policies")
+                parts.button("Change", lambda: ask(visit, policy), icon="tune")
 
 
-def _ask(visit: Visit, policy: Policy) -> None:
+def ask(visit: Visit, policy: Policy) -> None:
+    """A dialog that changes sample, cap and threshold of the policy's group."""
     offered = choices(visit, policy)
     with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
         dialog.on("hide", dialog.delete)
@@ -85,6 +87,7 @@ def _ask(visit: Visit, policy: Policy) -> None:
                     promised_fpr=promised,
                     threshold=None if threshold is None else threshold.value,
                     keep_fraction=None if keep.value is None else keep.value / 100,
+                    group=policy.group,
                     max_alerts_per_minute=None if cap.value is None else int(cap.value),
                     reason=reason.value or "",
                 )

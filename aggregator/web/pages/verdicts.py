@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from aggregator import queries
+from aggregator import queries, teaching
 from aggregator.web.pages import moments, parts, wording
 from aggregator.web.pages.tables import Deed
 
@@ -63,7 +63,7 @@ class Judge:
     async def give(self, target: str, target_id: int, verdict: str, note: str = "") -> bool:
         """Give a verdict; True when it was stored."""
         with self._visit.acting() as actor:
-            label = await queries.add_label(
+            label = await teaching.add_label(
                 self._visit.services, actor, target=target, target_id=target_id, verdict=verdict, note=note
             )
             self._last = label
@@ -74,13 +74,24 @@ class Judge:
             return True
         return False
 
+    async def give_flow(self, flow_id: str, verdict: str) -> bool:
+        """Give a verdict on a flow by its name, whether it raised an alert or not; True when it was stored."""
+        with self._visit.acting() as actor:
+            label = await teaching.label_flow(self._visit.services, actor, flow_id, verdict=verdict)
+            self._last = label
+            about = f"Alert {label.target_id}" if label.target == "alert" else f"Flow {flow_id}"
+            self._say(f"{about}: {verdict}")
+            await self._done()
+            return True
+        return False
+
     async def undo(self, label: Label) -> None:
         """Take a verdict back."""
         with self._visit.acting() as actor:
-            await queries.undo_label(self._visit.services, actor, label.id)
+            await teaching.undo_label(self._visit.services, actor, label.id)
             self._last = None
             self._hide()
-            ui.notify(f"Verdict on {label.target} {label.target_id} taken back", type="info")
+            ui.notify(f"Verdict on {label.target} {label.flow_id or label.target_id} taken back", type="info")
             await self._done()
 
     async def undo_last(self) -> None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator import cases, grouping, ingest, labels, screening
 from aggregator.events import Events
-from aggregator.incidents import GAP_MS, Point, group
+from aggregator.incidents import GAP_MS, SLOW_GAP_MS, group
+from aggregator.points import TRAITS
 from aggregator.store import Store
+from protos import contract
+
+PROBE = {**dict.fromkeys(TRAITS, 0.0), "src2dst_packets": 2, "src2dst_bytes": 120, "src2dst_syn_packets": 2}
+TALK = {**dict.fromkeys(TRAITS, 10.0), "src2dst_syn_packets": 1, "dst2src_syn_packets": 1, "dst2src_rst_packets": 0}
 
 
 class Bench:
@@ -29,11 +36,17 @@ class Bench:
         self.sequence = 0
 
     def arrive(self, *flows, at_ms=None):
-        """Store one alert for each (src, dst, port, ms after the start)."""
+        """Store one alert for each (src, dst, port, ms after the start); a fifth `"talk"` makes it a conversation."""
         self.sequence += 1
         start = self.parts.START_MS
-        for src, dst, port, after in flows:
-            body = self.parts.batch(1, alerts=(0,), sources=[src], targets=[dst], ports=[port], at_ms=start + after)
+        for src, dst, port, after, *talk in flows:
+            packets = np.full(1, 20 if talk else 2, dtype="<u8")
+            where = {"sources": [src], "targets": [dst], "ports": [port], "at_ms": start + after}
+            body = self.parts.batch(1, alerts=(0,), packets=packets, **where)
+            matrix = contract.unpack_matrix(body.features, 1).copy()
+            for trait, value in (TALK if talk else PROBE).items():
+                matrix[0, contract.index(trait)] = value
+            body.features = contract.pack_matrix(matrix)
             record = self.parts.record(self.sequence, body)
             self.sequence += 1
             found = screening.examine(self.parts.SENDER, record, self.config)
@@ -48,8 +61,9 @@ class Bench:
 
         asyncio.run(rounds())
 
-    def incidents(self):
-        return self.store.read(lambda db: cases.find(db, limit=1000)).items
+    def incidents(self, now_ms=None):
+        now_ms = now_ms or self.parts.START_MS
+        return self.store.read(lambda db: cases.find(db, cases.IncidentFilter(), now_ms=now_ms, limit=1000)).items
 
     def membership(self):
         rows = self.store.read(lambda db: db.execute("SELECT id, incident_id FROM alerts").fetchall())
@@ -59,14 +73,9 @@ class Bench:
         return found
 
     def points(self):
-        return self.store.read(
-            lambda db: [
-                Point(
-                    row["id"], row["src_ip"], row["dst_ip"], row["dst_port"], row["first_seen_ms"], row["last_seen_ms"]
-                )
-                for row in db.execute("SELECT * FROM alerts")
-            ]
-        )
+        """The alerts as grouping sees them, without the incidents they are in."""
+        read = self.store.read(lambda db: grouping._points(db, "ORDER BY alerts.id"))
+        return [replace(point, incident_id=None, rule="", anchor="") for point in read]
 
 
 @pytest.fixture
@@ -103,14 +112,17 @@ def test_incidents_that_turn_out_to_be_one_are_merged_and_old_ids_still_lead_the
     (sweep,) = bench.incidents()
     assert (sweep.id, sweep.kind, sweep.alerts) == (ids[0], "host sweep", 5)
     for old in ids:
-        assert bench.store.read(lambda db, old=old: cases.get(db, old)).incident.id == sweep.id
+        assert (
+            bench.store.read(lambda db, old=old: cases.get(db, old, now_ms=bench.parts.START_MS)).incident.id
+            == sweep.id
+        )
 
 
 def test_two_episodes_merge_when_the_pause_between_them_is_filled(bench):
     """An alert that arrives late, with a time in between, joins what it connects."""
     ports = range(1, 8)
     bench.arrive(*(("10.0.0.1", "10.0.0.9", port, 0) for port in ports))
-    bench.arrive(*(("10.0.0.1", "10.0.0.9", port, 2 * GAP_MS - 1000) for port in ports))
+    bench.arrive(*(("10.0.0.1", "10.0.0.9", 100 + port, 2 * GAP_MS - 1000) for port in ports))
     bench.settle()
     assert len(bench.incidents()) == 2
     bench.arrive(("10.0.0.1", "10.0.0.9", 99, GAP_MS - 500))
@@ -129,6 +141,34 @@ def test_a_scan_takes_its_alerts_out_of_a_flood(bench):
     by_id = {found.id: found for found in bench.incidents()}
     assert by_id[flood.id].alerts == 8
     assert sum(found.alerts for found in by_id.values()) == 19
+
+
+def test_a_lasting_exchange_that_was_a_few_flows_keeps_its_id(bench):
+    """Five calls to one service make a beacon of what were strange flows of two hosts."""
+    for call in range(3):
+        bench.arrive(("10.0.0.1", "203.0.113.9", 443, call * SLOW_GAP_MS // 2, "talk"))
+        bench.settle()
+    (first,) = bench.incidents()
+    for call in range(3, 9):
+        bench.arrive(("10.0.0.1", "203.0.113.9", 443, call * SLOW_GAP_MS // 2, "talk"))
+        bench.settle()
+    (grown,) = bench.incidents()
+    assert (grown.id, grown.alerts, grown.kind) == (first.id, 9, "beacon")
+
+
+def test_an_incident_closes_after_a_pause_and_reopens(bench):
+    """It is open while alerts arrive, closed after a silence, and open again, marked so, with the next alert."""
+    hour = 3_600_000
+    start = bench.parts.START_MS
+    bench.arrive(("10.0.0.1", "10.0.0.9", 1, 0))
+    bench.settle()
+    assert bench.incidents(now_ms=start + hour // 2)[0].state == "open"
+    assert bench.incidents(now_ms=start + 2 * hour)[0].state == "closed"
+    bench.grouper._clock.ms = start + 3 * hour
+    bench.arrive(("10.0.0.1", "10.0.0.9", 2, hour // 2), at_ms=start + 3 * hour)
+    bench.settle()
+    (again,) = bench.incidents(now_ms=start + 3 * hour)
+    assert (again.state, again.reopened, again.alerts) == ("open", 1, 2)
 
 
 def test_a_verdict_on_an_incident_is_on_the_alerts_it_has_then(bench):
@@ -166,6 +206,38 @@ def test_figures_left_stale_by_a_crash_are_refreshed_at_the_next_round(bench):
     assert bench.incidents()[0].kind == "single flow"
 
 
+def test_a_large_incident_is_looked_at_in_part_and_moves_as_a_whole(bench, monkeypatch):
+    """A storm costs each round about the same, and its incident stays one when it turns out to be more."""
+    monkeypatch.setattr(grouping, "LARGE", 20)
+    monkeypatch.setattr(grouping, "SEEN_OF_LARGE", 6)
+    for part in range(4):
+        bench.arrive(*(("10.0.0.1", "10.0.0.9", part * 15 + port, part * 1000 + port) for port in range(1, 16)))
+        bench.settle()
+    (scan,) = bench.incidents()
+    assert (scan.kind, len(next(iter(bench.membership().values())))) == ("port scan", 60)
+    near = bench.store.read(
+        lambda db: grouping._near(db, {"10.0.0.9"}, {"since": 0, "until": bench.parts.START_MS + 10**9})
+    )
+    assert len(near) < 30
+    bench.arrive(*(("10.0.0.1", "10.0.0.10", port, 5000 + port) for port in range(1, 10)))
+    bench.settle()
+    (grown,) = bench.incidents()
+    assert (grown.id, len(bench.membership()[grown.id])) == (scan.id, 69)
+
+
+def test_figures_of_a_large_incident_are_put_off_but_not_forgotten(bench, monkeypatch):
+    """Until it has grown by a quarter or some time has passed."""
+    monkeypatch.setattr(grouping, "LARGE", 20)
+    bench.arrive(*(("10.0.0.1", "10.0.0.9", port, port) for port in range(1, 41)))
+    bench.settle()
+    bench.arrive(("10.0.0.1", "10.0.0.9", 500, 500))
+    bench.settle()
+    assert "tried 40 ports" in bench.incidents()[0].title
+    bench.grouper._clock.forward(seconds=31)
+    bench.settle()
+    assert "tried 41 ports" in bench.incidents()[0].title
+
+
 async def test_a_round_is_announced(bench):
     """Pages that watch incidents learn of them."""
     bench.arrive(("10.0.0.1", "10.0.0.9", 1, 0))
@@ -179,9 +251,10 @@ async def test_a_round_is_announced(bench):
 flows = st.tuples(
     st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"]),
     st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.9.8", "10.0.9.9"]),
-    st.integers(1, 4),
+    st.sampled_from([1, 22, 80, 443]),
     st.integers(0, 5).map(lambda step: step * (GAP_MS // 2)),
-)
+    st.booleans(),
+).map(lambda flow: flow[:4] + (("talk",) if flow[4] else ()))
 
 
 @settings(max_examples=25, deadline=None)

@@ -8,6 +8,7 @@ from aggregator import agents, alerts, ingest, screening
 from aggregator.rows import Reason
 from aggregator.screening import Broken, Sender
 from aggregator.store import Store
+from protos import contract
 from protos.v1 import batch_pb2, fleet_pb2, models_pb2
 
 
@@ -37,7 +38,7 @@ async def test_an_alert_is_stored_with_its_reasons_model_and_health(store, push,
     assert detail.alert.reasons[0] == Reason("src_ports_10s", 40.0, 1.5, 0.75, "40 ports in 10 s")
     assert (detail.alert.model_digest, detail.alert.flow_id) == ("b" * 64, "sensor-1.c0ffee.1.3")
     assert (detail.health.packets_dropped, detail.end, detail.policy_version) == (7, "tcp", 1)
-    assert len(detail.features) == 93
+    assert len(detail.features) == len(contract.FEATURES)
 
 
 async def test_the_same_record_twice_is_stored_once(store, push, parts):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aggregator import alerts, audit, ingest, labels, screening
+from aggregator import alerts, audit, ingest, judged, labels, screening
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.store import Store
 
@@ -132,3 +132,101 @@ def test_labels_page_newest_first(store):
     found = [label.id for page in (first, second, third) for label in page.items]
     assert found == made[::-1]
     assert third.next is None
+
+
+def say(store, verdict, by, *, at_ms=9, **more):
+    return store.write_now(
+        lambda db: labels.add(db, target="alert", target_id=1, verdict=verdict, note="", by=by, at_ms=at_ms, **more)
+    )
+
+
+def disputed(store):
+    row = store.read(lambda db: db.execute("SELECT verdict, disputed FROM alerts WHERE id = 1").fetchone())
+    return row["verdict"], bool(row["disputed"])
+
+
+def test_two_people_who_contradict_each_other_make_a_dispute_and_one_person_may_think_again(store):
+    """Shown with the newest word, believed by no training, until they agree or one takes it back."""
+    say(store, "malicious", "ada")
+    assert disputed(store) == ("malicious", False)
+    second = say(store, "benign", "bob")
+    assert disputed(store) == ("benign", True)
+    undo(store, second.id)
+    assert disputed(store) == ("malicious", False)
+    say(store, "benign", "ada")
+    assert disputed(store) == ("benign", False)
+    say(store, "unsure", "bob")
+    assert disputed(store) == ("unsure", False)
+
+
+def test_an_operator_settles_what_was_said_before(store):
+    """And whoever speaks against the operator afterwards opens the dispute anew."""
+    say(store, "malicious", "ada")
+    say(store, "benign", "bob")
+    assert disputed(store)[1]
+    say(store, "malicious", "olga", settles=True)
+    assert disputed(store) == ("malicious", False)
+    say(store, "benign", "bob")
+    assert disputed(store) == ("benign", True)
+
+
+def test_a_verdict_that_expires_counts_until_then_and_the_one_before_counts_again(store):
+    """What trains no longer must not come back by itself either: it stays on record as expired."""
+    say(store, "malicious", "ada")
+    label = say(store, "benign", "ada", at_ms=10, expires_ms=100)
+    assert disputed(store)[0] == "benign"
+    assert store.write_now(lambda db: labels.expire(db, now_ms=99)) == 0
+    assert store.write_now(lambda db: labels.expire(db, now_ms=100)) == 1
+    assert disputed(store)[0] == "malicious"
+    assert store.write_now(lambda db: labels.expire(db, now_ms=100)) == 0
+    (shown,) = [one for one in store.read(lambda db: labels.find(db, limit=9, now_ms=100)).items if one.id == label.id]
+    assert shown.expired
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"expires_ms": 9}, {"expires_ms": 1}, {"family": "scan", "verdict": "benign"}, {"family": "x" * 65}],
+)
+def test_senseless_verdicts_are_refused(store, more):
+    """An expiry in the past, a family of something benign, a name without end."""
+    with pytest.raises(Invalid):
+        say(store, more.pop("verdict", "malicious"), "ada", **more)
+
+
+def flow(store, verdict, by="ada", flow_id="sensor-1.c0ffee.1.5x", **more):
+    return store.write_now(
+        lambda db: labels.add_to_flow(db, judged.Place(flow_id, "sensor-1", 1), labels.Said(verdict, "", by, 9, **more))
+    )
+
+
+def test_a_flow_without_an_alert_gets_verdicts_of_its_own(store):
+    """Undone, disputed and named like any other."""
+    first = flow(store, "malicious", family="beacon")
+    assert (first.target, first.flow_id, first.alerts, first.family) == ("flow", "sensor-1.c0ffee.1.5x", 1, "beacon")
+    second = flow(store, "benign", by="bob")
+    assert second.target_id == first.target_id
+    known = store.read(lambda db: db.execute("SELECT verdict, disputed, lake_stale FROM judged_flows").fetchall())
+    assert [tuple(row) for row in known] == [("benign", 1, 1)]
+    undo(store, second.id)
+    undo(store, first.id)
+    (row,) = store.read(lambda db: db.execute("SELECT verdict, disputed FROM judged_flows").fetchall())
+    assert tuple(row) == (None, 0)
+
+
+def test_a_flow_that_raised_an_alert_is_judged_as_that_alert(store):
+    """There is one history, wherever the verdict was given."""
+    label = flow(store, "malicious", flow_id="sensor-1.c0ffee.1.0")
+    assert (label.target, label.target_id) == ("alert", 1)
+    assert verdicts(store)[0] == "malicious"
+
+
+def test_who_says_how_much_is_counted_by_day(store):
+    """One account that labels in bulk shows; what was undone is told apart."""
+    say(store, "malicious", "ada")
+    add(store, "incident", 1, "benign", by="bulk")
+    undone = flow(store, "unsure", by="bulk")
+    undo(store, undone.id)
+    days = store.read(lambda db: labels.per_day(db, now_ms=9, days=2))
+    told = {day.by: (day.labels, day.undone, day.benign, day.malicious, day.unsure) for day in days}
+    assert told == {"ada": (1, 0, 0, 1, 0), "bulk": (2, 1, 3, 0, 0)}
+    assert {day.day for day in days} == {"1970-01-01"}

@@ -90,3 +90,32 @@ def test_nonsense_is_refused_and_changes_nothing(store, what, error):
     with pytest.raises(error):
         change(store, **what)
     assert store.read(policies.current).version == 1
+
+
+def test_groups_follow_the_default_until_they_have_a_policy_of_their_own(store):
+    """Versions rise over all groups together; what was changed in one stays in it, and can be undone."""
+    first = store.read(policies.current)
+    assert store.read(lambda db: policies.current(db, "plant")) == first
+    plant = change(store, threshold=4.0, group="plant")
+    assert (plant.version, plant.group, plant.basis) == (first.version + 1, "plant", "hand")
+    assert store.read(policies.current) == first
+    assert store.read(policies.groups_with_policy) == ("default", "plant")
+    assert change(store, keep_fraction=0.5).version == plant.version + 1
+    assert store.read(lambda db: policies.current(db, "plant")).keep_fraction == first.keep_fraction
+    later = change(store, threshold=5.0, group="plant")
+    undone = store.write_now(lambda db: policies.undo(db, group="plant", by="ada", reason="no", now_ms=8))
+    assert (undone.version, undone.threshold) == (later.version + 1, 4.0)
+    assert "back to what version" in undone.reason
+
+
+def test_a_new_champion_sets_every_groups_policy_anew(store):
+    """Each keeps its own promise, by the new model's own calibration."""
+    crown(store)
+    change(store, promised_fpr=0.1, group="plant")
+    made = store.write_now(
+        lambda db: policies.for_champion(db, "d", default_fpr=0.01, by="ada", reason="again", now_ms=9)
+    )
+    plant = store.read(lambda db: policies.current(db, "plant"))
+    assert (plant.promised_fpr, plant.threshold, plant.reason) == (0.1, 1.0, "again")
+    assert made.group == "default"
+    assert made.version > plant.version

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from aggregator.rollout import Standing, choose
+from aggregator.rollout import Standing, Target, choose
 from aggregator.rows import Model, ModelState, Policy
 
 POLICY = Policy(4, "", 3.0, 0.001, 0.05, 600, 1, "ada", "")
@@ -35,3 +37,12 @@ def test_who_is_offered_what(agent, models, wants_model, wants_policy):
     offer = choose(agent, models, POLICY)
     assert (offer.model.digest if offer.model else None) == wants_model
     assert (offer.policy is POLICY) == wants_policy
+
+
+def test_an_agent_follows_its_group_and_else_the_default() -> None:
+    """A group without a policy of its own, and an agent nobody put anywhere, follow the default group."""
+    plant = dataclasses.replace(POLICY, version=9, group="plant")
+    target = Target(None, {"default": POLICY, "plant": plant}, {"edge": "plant", "lone": "empty"})
+    assert target.policy_of("edge") is plant
+    assert target.policy_of("lone") is POLICY
+    assert target.policy_of("unheard of") is POLICY

@@ -36,3 +36,15 @@ def test_the_trainer_is_looked_for_beside_this_python_first():
     assert training.resolve_command(("/opt/trainer", "-v")) == ["/opt/trainer", "-v"]
     with pytest.raises(TrainerFailed, match="install"):
         training.resolve_command(("no-such-trainer",))
+
+
+def test_frozen_sets_and_what_is_held_back_are_handed_on():
+    """Every run is judged by the sets in use, and none trains on what an incident speaks against."""
+    arguments = training.fit_arguments(
+        out=Path("o"), report=Path("r"), baseline=("b.pcap",), lake=Path("l"), lake_rows=0, labelled_rows=0,
+        champion=None, params={}, attacks=("generated", "s.parquet"), golden=("g.parquet",), held=Path("held.json"),
+    )  # fmt: skip
+    place = arguments.index("--attacks")
+    assert arguments[place : place + 3] == ["--attacks", "generated", "s.parquet"]
+    assert arguments[arguments.index("--golden") + 1] == "g.parquet"
+    assert arguments[arguments.index("--held") + 1] == "held.json"

@@ -1,0 +1,115 @@
+"""REST of incidents and of what is normal here: states, evidence, rules, and that both read the same store."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from aggregator import ingest, screening
+from aggregator.events import Events
+from aggregator.grouping import Grouper
+from aggregator.normality import DAY_MS
+from aggregator.rows import Role
+from aggregator.web.app import build_app
+
+BASE = "http://127.0.0.1:8080/api/v1"
+
+
+@pytest.fixture
+async def hall(tmp_path, parts):
+    """A port scan of 30 ports, and a stranger."""
+    async with parts.services(tmp_path / "state") as services:
+        parts.add_user(services, "ada", Role.ANALYST)
+        parts.add_user(services, "omar", Role.OPERATOR)
+        services.store.write_now(lambda db: ingest.store_hello(db, parts.hello(), now_ms=parts.START_MS))
+        scan = parts.batch(30, alerts=range(30), ports=range(1, 31))
+        stranger = parts.batch(1, alerts=(0,), sources=["192.0.2.1"], ports=[8443], at_ms=parts.START_MS + 5000)
+        for sequence, body in enumerate((scan, stranger), 1):
+            found = screening.examine(parts.SENDER, parts.record(sequence, body), services.config)
+            services.store.write_now(
+                lambda db, found=found: ingest.store_records(db, parts.SENDER, [found], now_ms=parts.START_MS)
+            )
+        await Grouper(services.store, services.clock, Events()).round()
+        yield services
+
+
+@pytest.fixture
+async def web(hall):
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(build_app(hall)), base_url=BASE) as client:
+        yield client
+
+
+@pytest.fixture
+async def ada(hall):
+    _, text = await hall.access.add_token(user="ada", name="t", scope="write", days=1, by="init")
+    return {"Authorization": f"Bearer {text}"}
+
+
+@pytest.fixture
+async def omar(hall):
+    _, text = await hall.access.add_token(user="omar", name="t", scope="write", days=1, by="init")
+    return {"Authorization": f"Bearer {text}"}
+
+
+async def kinds(web, asker, query=""):
+    return [found["kind"] for found in (await web.get(f"/incidents{query}", headers=asker)).json()["items"]]
+
+
+async def test_incidents_are_narrowed(web, ada, hall):
+    """By state, kind, verdict and host."""
+    assert await kinds(web, ada) == ["single flow", "port scan"]
+    assert await kinds(web, ada, "?kind=port scan") == ["port scan"]
+    assert await kinds(web, ada, "?host=192.0.2.1") == ["single flow"]
+    assert await kinds(web, ada, "?state=open") == ["single flow", "port scan"]
+    assert await kinds(web, ada, "?verdict=malicious") == []
+    hall.clock.forward(hours=2)
+    assert await kinds(web, ada, "?state=open") == []
+    assert await kinds(web, ada, "?state=closed&limit=1") == ["single flow"]
+
+
+async def test_an_incident_has_evidence_and_a_timeline(web, ada):
+    """Sentences with numbers, and when its alerts began."""
+    listed = (await web.get("/incidents?kind=port scan", headers=ada)).json()["items"][0]
+    one = (await web.get(f"/incidents/{listed['id']}", headers=ada)).json()
+    assert {name: one[name] for name in listed} == listed
+    assert (one["state"], one["conversations"], one["suppressed"], one["reopened"]) == ("open", 30, 0, 0)
+    assert any("30 different ports" in sentence for sentence in one["evidence"])
+    assert sum(part["alerts"] for part in one["timeline"]) == one["alerts"] == 30
+
+
+async def test_a_rule_from_preview_to_undoing(web, ada, hall):
+    """What the preview promised is what is hidden; ended, new alerts show; undone, all is back."""
+    scope = {"source": "192.0.2.1", "port": 8443}
+    seen = (await web.post("/suppressions/preview", json=scope, headers=ada)).json()
+    assert (seen["hidden"], seen["incidents"], seen["kinds"], seen["refusals"]) == (1, 1, {"single flow": 1}, [])
+    now = hall.clock.now_ms()
+    rule = {**scope, "until_ms": now + 30 * DAY_MS, "since_ms": now - DAY_MS, "reason": "our monitoring"}
+    made = await web.post("/suppressions", json=rule, headers=ada)
+    assert (made.status_code, made.json()["alerts"], made.json()["state"]) == (201, 1, "in force")
+    assert await kinds(web, ada) == ["port scan"]
+    assert await kinds(web, ada, "?state=suppressed") == ["single flow"]
+    hidden = (await web.get("/alerts?suppressed=true", headers=ada)).json()["items"]
+    assert [(alert["src_ip"], alert["suppression_id"], alert["verdict"]) for alert in hidden] == [
+        ("192.0.2.1", made.json()["id"], None)
+    ]
+    told = (await web.get("/overview", headers=ada)).json()
+    assert (told["alerts"], told["alerts_without_verdict"], told["incidents"]) == (31, 30, 1)
+    number = made.json()["id"]
+    assert (await web.post(f"/suppressions/{number}/end", json={}, headers=ada)).json()["state"] == "ended"
+    assert (await web.post(f"/suppressions/{number}/end", headers=ada)).status_code == 409
+    undone = (await web.post(f"/suppressions/{number}/undo", json={"reason": "a mistake"}, headers=ada)).json()
+    assert (undone["state"], undone["alerts"], undone["ended_by"]) == ("undone", 0, "ada")
+    assert await kinds(web, ada) == ["single flow", "port scan"]
+    listed = (await web.get("/suppressions", headers=ada)).json()
+    assert listed == {"items": [(await web.get(f"/suppressions/{number}", headers=ada)).json()], "next": None}
+    assert (await web.get("/suppressions/99", headers=ada)).status_code == 404
+
+
+async def test_a_rule_too_broad_is_refused_to_analysts(web, ada, omar, hall):
+    """An operator may insist, and the rule says so."""
+    rule = {"source": "10.0.0.0/8", "until_ms": hall.clock.now_ms() + DAY_MS, "reason": "all of it"}
+    refused = await web.post("/suppressions", json=rule, headers=ada)
+    assert (refused.status_code, "too broad" in refused.json()["error"]) == (409, True)
+    assert (await web.post("/suppressions", json={**rule, "insist": True}, headers=ada)).status_code == 403
+    made = await web.post("/suppressions", json={**rule, "insist": True}, headers=omar)
+    assert (made.status_code, made.json()["forced"]) == (201, True)
