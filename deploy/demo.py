@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 sys.path.insert(0, str(Path(__file__).parent))
 
 from house import BIN, House, HouseError, free_port, tail
+from lessons import EXPECTED, clear_cases, flow_key, label, some_of_each
 from office import generate, round_of_traffic, truth
 
 from protos.exits import ExitCode
@@ -35,12 +37,6 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parents[1]
 HOME: Final = ROOT / ".demo"
 PROMISED_FPR: Final = 0.01
-EXPECTED: Final = "backup"
-"""The benign kind that the first model has never seen and the operator calls a false positive."""
-MEMORY_MS: Final = 300_000
-"""The longest horizon of a context feature."""
-FEW: Final = 5
-"""Attack flows of a host that do not yet show in the context of its others."""
 SAMPLE: Final = 120
 """Verdicts of a kind that the headless round gives: a person would not give thousands either."""
 ENOUGH: Final = 20
@@ -120,32 +116,6 @@ def running_model(house: House, agent: str) -> str:
     return str(rows[0]["model_digest"] or "") if rows else ""
 
 
-def flow_key(alert: dict[str, Any]) -> tuple[Any, ...]:
-    """What names a flow across two replays of one capture."""
-    return tuple(alert[name] for name in ("src_ip", "src_port", "dst_ip", "dst_port", "protocol", "first_seen_ms"))
-
-
-def clear_cases(said: list[tuple[dict[str, Any], str, bool]]) -> list[dict[str, Any]]:
-    """Alerts of the backup that a careful person calls false positives.
-
-    A flow of a host that was attacking or attacked at the time carries the attack in its context features. Calling it
-    benign would teach the model that the attack is ordinary; the gate would then refuse that model, and rightly so.
-    """
-    attacks = [(alert["last_seen_ms"], {alert["src_ip"], alert["dst_ip"]}) for alert, _, bad in said if bad]
-
-    def clear(alert: dict[str, Any]) -> bool:
-        hosts, at = {alert["src_ip"], alert["dst_ip"]}, alert["last_seen_ms"]
-        return sum(1 for then, others in attacks if at - MEMORY_MS <= then <= at and hosts & others) < FEW
-
-    return [alert for alert, kind, _ in said if kind == EXPECTED and clear(alert)]
-
-
-def label(house: House, alerts: list[dict[str, Any]], verdict: str, note: str) -> None:
-    """One verdict on each of these alerts."""
-    for alert in alerts:
-        house.post("/labels", {"target": "alert", "id": alert["id"], "verdict": verdict, "note": note})
-
-
 def replay(house: House, captures: Sequence[Path]) -> list[dict[str, Any]]:
     """Replay captures to their end as fast as it goes; the alerts they raised."""
     before = {alert["id"] for alert in house.every("/alerts")}
@@ -173,7 +143,7 @@ def once(house: House, steps: Steps) -> dict[str, Any]:
         raise HouseError(
             f"the replay raised {len(attacks)} attack alerts and {len(false)} of the {EXPECTED}: nothing to teach"
         )
-    sample = attacks[:: max(1, len(attacks) // SAMPLE)]
+    sample = some_of_each(said, SAMPLE)
     steps.run(f"giving verdicts: {len(false)} false positives, {len(sample)} attacks", lambda: (
         label(house, false, "benign", "the nightly backup, known and wanted"),
         label(house, sample, "malicious", "seen in the generator's labels"),
@@ -202,11 +172,14 @@ def once(house: House, steps: Steps) -> dict[str, Any]:
         raise HouseError("alerts do not name the model that raised them")
     if not quiet:
         raise HouseError(f"none of the {len(false)} labelled false positives stopped alerting")
+    kinds = house.wait("the incidents to be named", lambda: incident_kinds(house), seconds=60)
     return {
         "ok": True,
         "models": {"first": first["digest"], "second": second},
         "alerts": {"first": len(before), "second": len(after)},
-        "incidents": sum(1 for _ in house.every("/incidents")),
+        "incidents": sum(kinds.values()),
+        "incident_kinds": dict(kinds),
+        "promise": promise(house),
         "labelled_false_positives": len(false),
         "no_longer_alerting": len(quiet),
         "unlabelled_of_that_kind": len(untold),
@@ -216,6 +189,23 @@ def once(house: House, steps: Steps) -> dict[str, Any]:
         "gate": (house.get(f"/models/{second}/report").get("gate") or {}).get("passed"),
         "quieted": [f"{a['src_ip']}:{a['src_port']} > {a['dst_ip']}:{a['dst_port']}" for a in quiet[:20]],
     }
+
+
+def incident_kinds(house: House) -> Counter[str]:
+    """How many incidents of each kind there are; nothing while the aggregator is still putting alerts together."""
+    kinds = Counter(row["kind"] for row in house.every("/incidents"))
+    return Counter() if "" in kinds else kinds
+
+
+def promise(house: House) -> dict[str, Any]:
+    """What the group counted of its own flows, and what recalibrating on that would say. Nothing else follows it."""
+    [group, *_] = house.get("/policies/groups")["items"]
+    try:
+        policy = house.post("/policies/recalibrate", {"fpr": PROMISED_FPR, "reason": "shown by the demo"})
+    except HouseError as error:
+        # Traffic full of attacks may not set a threshold; the reason is what is worth showing.
+        return {"group": group, "recalibrated": None, "why": str(error)}
+    return {"group": group, "recalibrated": policy}
 
 
 def watch(house: House, steps: Steps, options: argparse.Namespace, password: str) -> None:
@@ -283,7 +273,7 @@ def teach(house: House, seen: list[dict[str, Any]], look: Callable[[dict[str, An
     false = clear_cases(said)
     if len(false) < ENOUGH:
         return False
-    attacks = [alert for alert, _, malicious in said if malicious][:100]
+    attacks = some_of_each(said, SAMPLE)
     say(f"    the nightly backup raised {len(false)} alerts: marking them as false positives, and retraining")
     label(house, false, "benign", "the nightly backup, known and wanted")
     label(house, attacks, "malicious", "seen in the generator's labels")
