@@ -191,8 +191,8 @@ def _leak(subject: Subject) -> Finding:
     both = np.concatenate([subject.held, subject.attacks])
     attack = np.arange(len(both)) >= len(subject.held)
     families = len(set(subject.family))
-    own = np.arange(len(subject.names)) if subject.counted is None else np.flatnonzero(~subject.counted)
-    if len(own) and families >= LEAK_FAMILIES and len(subject.attacks) >= LEAK_ROWS:
+    own = [at for at in range(len(subject.names)) if subject.counted is None or not subject.counted[at]]
+    if own and families >= LEAK_FAMILIES and len(subject.attacks) >= LEAK_ROWS:
         name, side, _, area = best_stump(both[:, own], attack, [subject.names[at] for at in own])
         if area >= LEAK_AREA:
             detail = (
