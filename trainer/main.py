@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent.errors import AgentError
 from protos.exits import ExitCode
 from trainer import sets
+from trainer.arguments import positive, rate
 from trainer.captures import cli as captures
 from trainer.errors import TrainerError
 from trainer.progress import STYLES, Progress
@@ -108,11 +109,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit.add_argument("--name", help="name of the model; the name of the file if not given")
     fit.add_argument("--seed", type=int, default=7, help="seed of everything random (default 7)")
-    fit.add_argument("--epochs", type=_positive, default=60, help="most passes over the rows (default 60)")
+    fit.add_argument("--epochs", type=positive, default=60, help="most passes over the rows (default 60)")
     fit.add_argument(
-        "--alpha", type=_rate, default=5e-3, help="false-positive rate at which models are compared (default 0.005)"
+        "--alpha", type=rate, default=5e-3, help="false-positive rate at which models are compared (default 0.005)"
     )
-    fit.add_argument("--max-rows", type=_positive, default=200_000, help="most unlabelled rows (default 200000)")
+    fit.add_argument("--max-rows", type=positive, default=200_000, help="most unlabelled rows (default 200000)")
     _add_progress(fit)
 
     captures.add_evaluate(commands).set_defaults(run=captures.run_evaluate)
@@ -184,20 +185,6 @@ def _publish(options: argparse.Namespace, progress: Progress) -> ExitCode:
     progress.end()
     print(json.dumps(answer))
     return ExitCode.OK
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
-    return value
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a rate between 0 and 1")
-    return value
 
 
 def _clock() -> Callable[[], int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protos.exits import ExitCode
+from trainer.arguments import amount, positive, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,9 @@ def add_captures(kinds: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = kinds.add_parser(
         "captures", help="fit on some benign captures of a manifest and evaluate on the others and on every attack"
     )
-    parser.add_argument("--seeds", type=_positive, default=3, help="how many splits, at least three (default 3)")
+    parser.add_argument("--seeds", type=positive, default=3, help="how many splits, at least three (default 3)")
     parser.add_argument(
-        "--fit-share", type=_rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
+        "--fit-share", type=rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
     )
     parser.add_argument(
         "--hold-out",
@@ -53,7 +54,7 @@ def add_captures(kinds: Any) -> argparse.ArgumentParser:
         help="what is kept from the fit: captures drawn at random, or one whole network after the other",
     )
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep the fitted models here; forgotten if not given")
-    parser.add_argument("--epochs", type=_positive, default=60, help="most passes over the rows (default 60)")
+    parser.add_argument("--epochs", type=positive, default=60, help="most passes over the rows (default 60)")
     _add_common(parser)
     return parser
 
@@ -64,7 +65,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--fpr",
         "--alpha",
         dest="alpha",
-        type=_rate,
+        type=rate,
         default=5e-3,
         help="promised false-positive rate whose threshold is used (default 0.005)",
     )
@@ -76,7 +77,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--flows-per-day",
-        type=_amount,
+        type=amount,
         default=1_000_000.0,
         metavar="N",
         help="flows a day for which false alerts are stated (default 1000000)",
@@ -138,24 +139,3 @@ def run_captures(options: argparse.Namespace, progress: Progress, clock: Callabl
         page.save_study(found, options.report)
     print(json.dumps(found, allow_nan=False) if options.json else summary.as_text(found))
     return ExitCode.OK
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
-    return value
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a rate between 0 and 1")
-    return value
-
-
-def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above zero")
-    return value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protos.exits import ExitCode
+from trainer.arguments import positive, rate
 
 if TYPE_CHECKING:
+    import argparse
+
     from trainer.progress import Progress
 
 
@@ -26,13 +28,13 @@ def add_arguments(kinds: Any) -> argparse.ArgumentParser:
         metavar="CSV",
         help="table with the columns file, label (benign, attack, mixed), attack and attack_rule",
     )
-    parser.add_argument("--incidents", type=_count, default=50, help="verdicts that are given (default 50)")
-    parser.add_argument("--seeds", type=_count, default=3, help="how many deals (default 3)")
+    parser.add_argument("--incidents", type=positive, default=50, help="verdicts that are given (default 50)")
+    parser.add_argument("--seeds", type=positive, default=3, help="how many deals (default 3)")
     parser.add_argument(
-        "--fit-share", type=_rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
+        "--fit-share", type=rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
     )
-    parser.add_argument("--alpha", type=_rate, default=5e-3, help="rate at which flows alert (default 0.005)")
-    parser.add_argument("--epochs", type=_count, default=60, help="most passes over the rows (default 60)")
+    parser.add_argument("--alpha", type=rate, default=5e-3, help="rate at which flows alert (default 0.005)")
+    parser.add_argument("--epochs", type=positive, default=60, help="most passes over the rows (default 60)")
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--progress", choices=("bar", "none"), help="a bar on a terminal, if not given")
     return parser
@@ -55,17 +57,3 @@ def run(options: argparse.Namespace, progress: Progress) -> ExitCode:
     progress.end()
     print(json.dumps(found) if options.json else text.as_text(found))
     return ExitCode.OK
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
-
-
-def _rate(text: str) -> float:
-    number = float(text)
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return number

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protos.exits import ExitCode
+from trainer.arguments import positive
 from trainer.captures import cli as captures
 from trainer.learning import cli as learning
 
@@ -92,8 +93,8 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
     parser.add_argument("--report", type=Path, metavar="DIR", help="folder for report.json and report.html")
-    parser.add_argument("--seeds", type=_count, default=3, help="how many seeds (default 3)")
-    parser.add_argument("--alpha", type=_rate, default=0.01, help="promised false-positive rate (default 0.01)")
+    parser.add_argument("--seeds", type=positive, default=3, help="how many seeds (default 3)")
+    parser.add_argument("--alpha", type=_calibrated, default=0.01, help="promised false-positive rate (default 0.01)")
     parser.add_argument(
         "--flows-a-day",
         type=float,
@@ -102,12 +103,12 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-rows",
-        type=_count,
+        type=positive,
         default=60_000,
         help="most rows used beside the test file; the rest is set aside (default 60000)",
     )
     parser.add_argument("--mode", choices=(*_MODES, "both"), default="both", help="which detectors (default both)")
-    parser.add_argument("--epochs", type=_count, help="most passes of the autoencoders over their rows (default 60)")
+    parser.add_argument("--epochs", type=positive, help="most passes of the autoencoders over their rows (default 60)")
     parser.add_argument(
         "--progress", choices=("bar", "json", "none"), help="how progress is shown: a bar on a terminal, if not given"
     )
@@ -187,14 +188,7 @@ def _unsw_nb15(options: argparse.Namespace) -> Labelled:
     return sets.unsw_nb15(options.data, options.test, drop=options.drop, keep=options.keep)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above zero")
-    return value
-
-
-def _rate(text: str) -> float:
+def _calibrated(text: str) -> float:
     from trainer.recipe import ALPHAS
 
     value = float(text)
