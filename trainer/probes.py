@@ -38,7 +38,7 @@ _RAISED: Final = {
     "sweep": (r"^(src|dst).*_(peers|unanswered)_", 1.0, 1e3),
     "flood": (r"^(dst|service|pair).*_(flows|unanswered)_|^packets_per_second", 1.0, 1e4),
     "guessing": (r"^(pair|service)_flows_|_(exchanges|alike|held)_", 1.0, 1e2),
-    "beacon": (r"_(paced|routine|regular|exchanges)_", 1.0, 50.0),
+    "beacon": (r"_(paced|routine|exchanges)_", 1.0, 50.0),
     "tunnel": (r"^(dns|icmp)_", 1.0, 1e3),
     "moved": (r"^(src2dst|bidirectional)_(bytes|packets)$|bytes_per_second|src2dst_bytes_per_packet", 3.0, 1e4),
 }

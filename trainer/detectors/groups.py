@@ -47,7 +47,7 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     ("icmp", r"icmp"),
     ("flags", r"_(syn|cwr|ece|urg|ack|psh|rst|fin)_packets$"),
     ("shape", r"_(ps|piat_ms)$"),
-    ("rhythm", r"repeat|regular|interval|beat|same|held|(pair|service)_flows_\d+s$|exchanges"),
+    ("rhythm", r"^repeat_|_held_|^(pair|service)_flows_"),
     ("reach", r"(peers|ports|unanswered|refused|flows)_\d+s$"),
     ("traffic", r"_\d+s$"),
     ("flow", r"bytes|packets|duration|per_second"),
