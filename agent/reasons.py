@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 5
 LEAST_SHARE: Final = 0.02
+ALIKE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,21 @@ def strongest(
     *,
     most: int = MOST,
 ) -> tuple[Reason, ...]:
-    """The reasons of one flow, strongest first; rows [F] each. Parts below `LEAST_SHARE` are noise and left out."""
+    """The reasons of one flow, strongest first; rows [F] each.
+
+    Parts below `LEAST_SHARE` are noise and left out, and so is a value within `ALIKE` of what was expected: "30
+    bytes/s, expected about 30" explains nothing to a reader, whatever its part in the score.
+    """
     parts = np.where(np.isfinite(contributions) & (contributions > 0), contributions, 0).astype(np.float64)
     total = float(parts.sum())
     if total <= 0:
         return ()
+    order = np.argsort(-parts, kind="stable")
+    told = order[~_alike(observed[order], expected[order])]
+    # A broken correlation can lie in values that are each as expected: better to say which than to say nothing.
+    chosen = told if len(told) and parts[told[0]] >= LEAST_SHARE * total else order
     result = []
-    for position in np.argsort(-parts, kind="stable")[:most].tolist():
+    for position in chosen[:most].tolist():
         share = float(parts[position]) / total
         if share < LEAST_SHARE:
             break
@@ -56,6 +65,14 @@ def strongest(
         usual = usual if math.isfinite(usual) else 0.0
         result.append(Reason(features[position], seen, usual, share, phrase(features[position], seen, usual)))
     return tuple(result)
+
+
+def _alike(observed: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where the two differ by less than `ALIKE` of the larger one `[F]`."""
+    largest = np.maximum(np.abs(observed), np.abs(expected))
+    with np.errstate(invalid="ignore", over="ignore"):
+        same: NDArray[np.bool_] = np.abs(observed - expected) < ALIKE * largest
+    return same
 
 
 def phrase(feature: str, observed: float, expected: float) -> str:

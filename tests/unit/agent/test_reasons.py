@@ -42,6 +42,16 @@ def test_a_flow_that_is_not_strange_has_no_reasons() -> None:
     assert strongest(FEATURES, row(), row(), row()) == ()
 
 
+def test_a_value_as_expected_explains_nothing_unless_all_are() -> None:
+    """`30 bytes/s, expected about 30` is left out; a broken correlation of ordinary values is still told."""
+    parts = row(bytes_per_second=5, src2dst_packets=3)
+    observed = row(bytes_per_second=29.7, src2dst_packets=2)
+    told = strongest(FEATURES, observed, parts, row(bytes_per_second=29.5, src2dst_packets=9))
+    assert [reason.feature for reason in told] == ["src2dst_packets"]
+    told = strongest(FEATURES, observed, parts, row(bytes_per_second=29.5, src2dst_packets=2))
+    assert [reason.feature for reason in told] == ["bytes_per_second", "src2dst_packets"]
+
+
 @given(
     contributions=hnp.arrays(np.float32, N, elements=st.floats(width=32)),
     observed=hnp.arrays(np.float32, N, elements=st.floats(0, 1e9, width=32)),
