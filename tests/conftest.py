@@ -1,11 +1,9 @@
-"""What several test modules share: the builder of tiny models, loaded by path because tests are no package."""
+"""What several test modules share: the builder of tiny models, which lie beside this file (`pythonpath` in pyproject.toml)."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,41 +12,34 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _load(name: str) -> ModuleType:
-    """A module beside this file."""
-    full = f"anomaflow_tests_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[full] = module
-        spec.loader.exec_module(module)
-    return sys.modules[full]
-
-
 @pytest.fixture(scope="session")
 def onnx_models() -> ModuleType:
     """The module `tests/onnx_models.py`: `write_model(path, ...) -> digest` and the variants that must be refused."""
-    return _load("onnx_models")
+    return importlib.import_module("onnx_models")
 
 
 @pytest.fixture(scope="session")
 def fake_aggregator() -> ModuleType:
     """The module `tests/fake_aggregator.py`: a real gRPC server that an agent may talk to."""
-    return _load("fake_aggregator")
+    return importlib.import_module("fake_aggregator")
 
 
 @pytest.fixture(scope="session")
 def tiny_pcap() -> ModuleType:
     """The module `tests/tiny_pcap.py`: captures of a few packets, and a port scan."""
-    return _load("tiny_pcap")
+    return importlib.import_module("tiny_pcap")
 
 
 @pytest.fixture(scope="session")
 def parts() -> ModuleType:
     """The module `tests/aggregator_parts.py`: batches, records, a clock by hand, services over a folder."""
-    return _load("aggregator_parts")
+    return importlib.import_module("aggregator_parts")
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The module `tests/synthetic.py`: made-up rows of ordinary traffic, of a backup and of scans."""
+    return importlib.import_module("synthetic")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -70,4 +61,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def aggregator_process() -> ModuleType:
     """The module `tests/aggregator_process.py`: a real aggregator process and the commands."""
-    return _load("aggregator_process")
+    return importlib.import_module("aggregator_process")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -60,17 +59,6 @@ class Console:
         """One more alert from the office's agent; returns its id."""
         self.agent.raises([self.office.Seen(**seen)])
         return int(self.get("/alerts?limit=1")["items"][0]["id"])
-
-
-def office() -> ModuleType:
-    path = Path(__file__).with_name("console_office.py")
-    spec = importlib.util.spec_from_file_location("anomaflow_tests_console_office", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def aggregator(folder: Path) -> tuple[subprocess.Popen[bytes], dict[str, str], str]:

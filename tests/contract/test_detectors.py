@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import synthetic
 
 from protos import contract
 from trainer.detectors.autoencoder import Autoencoder
@@ -51,7 +49,7 @@ def make(request: pytest.FixtureRequest) -> Callable[[], Any]:
 @pytest.fixture(scope="module")
 def rows() -> np.ndarray:
     """Benign rows `[800, F]`."""
-    return _synthetic().benign(800, 1)
+    return synthetic.benign(800, 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +58,6 @@ def fitted(make: Callable[[], Any], rows: np.ndarray) -> Any:
     detector = make()
     assert detector.fit(rows) is detector
     return detector
-
-
-def _synthetic() -> Any:
-    name = "anomaflow_tests_synthetic"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "unit" / "trainer" / "synthetic.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 def test_an_unfitted_detector_refuses_to_score(make: Callable[[], Any], rows: np.ndarray) -> None:
@@ -110,7 +96,7 @@ def test_a_row_scores_the_same_in_any_company(fitted: Any, rows: np.ndarray) -> 
 
 def test_stranger_rows_score_higher(fitted: Any, rows: np.ndarray) -> None:
     """Nearly every scan is above nine in ten benign rows."""
-    strange = fitted.raw_score(_synthetic().scan(100, 5))
+    strange = fitted.raw_score(synthetic.scan(100, 5))
     assert np.quantile(strange, 0.05) > np.quantile(fitted.raw_score(rows), 0.9)
 
 
@@ -130,7 +116,7 @@ def test_fitting_again_gives_the_same_scores(make: Callable[[], Any], fitted: An
 
 def test_a_row_of_no_weight_teaches_nothing(make: Callable[[], Any], rows: np.ndarray) -> None:
     """Weights reach what is learned: rows of next to no weight stay strange."""
-    strange = _synthetic().backup(200, 3)
+    strange = synthetic.backup(200, 3)
     mixed = np.concatenate([strange, rows])
     weights = np.ones(len(mixed), dtype=np.float32)
     weights[:200] = 1e-6

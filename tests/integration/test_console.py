@@ -5,16 +5,15 @@ Every page a test opened is held to two promises at its end: the browser logged 
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import console_hall as hall
+import console_office
 import httpx
 import pytest
 
@@ -25,19 +24,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-def _load(name: str) -> Any:
-    """A module of the folder above, by path: tests are no package."""
-    full = f"anomaflow_tests_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).resolve().parents[1] / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[full])
-    return sys.modules[full]
-
-
-hall = _load("console_hall")
 Console = hall.Console
 
 pytestmark = [
@@ -55,7 +41,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -
     process, addresses, token = hall.aggregator(folder)
     agents = []
     try:
-        office = hall.office()
+        office = console_office
         headers = {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=addresses["web"], headers=headers, timeout=60) as rest:
             made = hall.Console(addresses["web"], addresses["grpc"], rest, office, [], {}, None)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +17,6 @@ pytestmark = pytest.mark.training
 
 ALPHA = 5e-3
 LABELLED = 30
-
-
-@pytest.fixture(scope="module")
-def synthetic() -> Any:
-    """The trainer tests' synthetic rows."""
-    name = "anomaflow_tests_synthetic"
-    if name not in sys.modules:
-        path = Path(__file__).parents[1] / "unit" / "trainer" / "synthetic.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
 
 
 @pytest.fixture(scope="module")

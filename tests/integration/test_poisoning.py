@@ -6,16 +6,15 @@ model: tests/unit/trainer/test_standing.py.)
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import synthetic
 
 from agent import meter
 from agent.context import Context
@@ -29,7 +28,7 @@ from trainer.progress import Progress
 from trainer.traffic.scenario import build
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    pass
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(900)]
 
@@ -48,17 +47,6 @@ class Seen:
         return Seen(
             self.rows[chosen], {name: np.array(v, dtype=object)[chosen].tolist() for name, v in self.columns.items()}
         )
-
-
-def _load_synthetic() -> ModuleType:
-    path = Path(__file__).resolve().parents[1] / "unit" / "trainer" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("anomaflow_tests_synthetic_for_poisoning", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def _meter(path: Path) -> Seen:
@@ -94,7 +82,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "office": office.capture,
         "later": _meter(later.capture),
         "scans": scans.take(malicious),
-        "synthetic": _load_synthetic(),
+        "synthetic": synthetic,
     }
     made["champion"] = _fit(made, "champion", []).model
     return made

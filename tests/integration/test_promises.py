@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import aggregator_process
+import console_hall as browsing
 import grpc
 import httpx
 import pytest
+import quiet_network as net
 
 from agent.counting import Tally
 from aggregator.counts import HOUR_MS
@@ -27,21 +28,6 @@ THRESHOLDS = tuple(
     Threshold(alpha, -math.log10(alpha), True, min(1.0, 30 * alpha), True) for alpha in (0.1, 0.01, ALPHA, 0.001)
 )
 HOURS = 24
-
-
-def _load(name: str) -> Any:
-    full = f"anomaflow_tests_{name}"
-    if full not in sys.modules:
-        spec = importlib.util.spec_from_file_location(full, Path(__file__).resolve().parents[1] / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[full] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[full])
-    return sys.modules[full]
-
-
-net = _load("quiet_network")
-browsing = _load("console_hall")
 
 
 def report(path: Path, digest: str) -> Path:
@@ -187,7 +173,7 @@ def page(hall):
 
 
 def hall_password() -> str:
-    return str(_load("aggregator_process").PASSWORD)
+    return str(aggregator_process.PASSWORD)
 
 
 @pytest.mark.browser

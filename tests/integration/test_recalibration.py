@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import math
-import sys
-from pathlib import Path
 
 import grpc
 import pytest
+import quiet_network as net
 
 from agent.counting import Tally
 from aggregator import audit, policies, rpc
@@ -27,18 +25,6 @@ THRESHOLDS = tuple(Threshold(alpha, -math.log10(alpha), True) for alpha in (0.1,
 ADA = Principal("ada", Role.OPERATOR, "write")
 EVE = Principal("eve", Role.ANALYST, "write")
 NIGHTS = 24
-
-
-def _network():
-    name = "anomaflow_tests_quiet_network"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().parents[1] / "quiet_network.py")
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-net = _network()
 
 
 @pytest.fixture
