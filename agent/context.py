@@ -25,6 +25,7 @@ import numpy as np
 
 from agent import context_facts as facts
 from agent.context_tables import BLOCK_S, HORIZONS_S, Block, Starts, Table, Visit
+from agent.hashing import WORDS, fold, mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +80,6 @@ _SPREAD_WEIGHT: Final = 4.0
 _SPREAD_EDGE: Final = 0.01
 _CLOCK_SET_S: Final = 30.0
 """A step back larger than any disorder among ends of flows."""
-_MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 # Columns of what each flow adds. The ones a table takes together stand together.
 _UNANSWERED, _REFUSED, _OUT, _IN, _HELD, _ONE, _EXCHANGE, _PAUSES, _SIZES, _VOLUME, _GAINS = (
@@ -114,14 +114,14 @@ class Context:
         return result
 
     def _measure(self, flows: NDArray, block: Block, result: NDArray[np.float32]) -> None:
-        source, destination = _fold(flows["src_ip"], self._seed), _fold(flows["dst_ip"], self._seed)
+        source, destination = fold(flows["src_ip"], self._seed), fold(flows["dst_ip"], self._seed)
         port = flows["dst_port"].astype(np.uint64) | (flows["protocol"].astype(np.uint64) << np.uint64(16))
-        pair = _mix(source, destination + _MIX[0])
+        pair = mix(source, destination + WORDS[0])
 
         pairs = Visit(self._pairs, pair, block)
-        services = Visit(self._services, _mix(destination, port + _MIX[1]), block)
-        source_ports = Visit(self._source_ports, _mix(source, port + _MIX[2]), block)
-        repeats = Visit(self._repeats, _mix(pair, port), block)
+        services = Visit(self._services, mix(destination, port + WORDS[1]), block)
+        source_ports = Visit(self._source_ports, mix(source, port + WORDS[2]), block)
+        repeats = Visit(self._repeats, mix(pair, port), block)
         sources = Visit(self._sources, source, block)
         destinations = Visit(self._destinations, destination, block)
 
@@ -213,16 +213,3 @@ def _discount(count: NDArray, total: NDArray, squares: NDArray) -> NDArray[np.fl
     spread = np.sqrt(variance + _SPREAD_EDGE**2) - _SPREAD_EDGE
     result: NDArray[np.float64] = 1.0 / (1.0 + _SPREAD_WEIGHT * spread)
     return result
-
-
-def _fold(addresses: NDArray, seed: np.uint64) -> NDArray[np.uint64]:
-    halves = np.ascontiguousarray(addresses).view("<u8").reshape(-1, 2)
-    return _mix(halves[:, 0] * _MIX[0] ^ seed, halves[:, 1])
-
-
-def _mix(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A 64-bit hash of two words (the finaliser of SplitMix64)."""
-    word = first * _MIX[1] + second
-    word = (word ^ (word >> np.uint64(30))) * _MIX[1]
-    word = (word ^ (word >> np.uint64(27))) * _MIX[2]
-    return word ^ (word >> np.uint64(31))

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from agent.hashing import fold, mix
 from agent.state import replace_bytes
 from protos import histogram
 from protos.v1 import batch_pb2
@@ -49,8 +50,6 @@ MOST_TO_TARGET: Final = 600
 MOST_HOURS: Final = 48
 SLOTS: Final = 1 << 16
 SAVE_S: Final = 2.0
-
-_MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 @dataclass(slots=True)
@@ -79,14 +78,14 @@ class Tally:
         """Count finite `scores` [n] of `flows` (`FLOW`, n at least 1) under model `digest`; which of them weigh [n]."""
         bucket = (now_ms // HOUR_MS * HOUR_MS, digest)
         windows = flows["bidirectional_last_seen_ms"] // np.uint64(WINDOW_MS)
-        latest = int(windows.max())
+        latest_ms = int(flows["bidirectional_last_seen_ms"].max())
+        latest = latest_ms // WINDOW_MS
         # Another hour or model has counts of its own; a window that is over is forgotten, and so is a clock set back.
         if bucket != self._bucket or latest > self._window or latest < self._window - 1:
             self._sources.clear()
             self._targets.clear()
             self._bucket, self._window = bucket, latest
         hour = self._hour(bucket)
-        latest_ms = int(flows["bidirectional_last_seen_ms"].max())
         # A day that is replayed in a minute is a day; a pause between two captures is none.
         hour.covered_ms += min(max(latest_ms - self._latest_ms, 0), WINDOW_MS) if self._latest_ms else 0
         self._latest_ms = latest_ms
@@ -185,7 +184,7 @@ class _Table:
     """Flows and highest score of each host in the current window, by slot."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = np.uint64((seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
+        self._key = np.uint64((seed * 2 + 1) & 0xFFFFFFFFFFFFFFFF)
         self._flows = np.zeros(SLOTS, dtype=np.int64)
         self._tops = np.full(SLOTS, -1, dtype=np.int64)
 
@@ -217,11 +216,8 @@ class _Table:
         return before
 
     def _slots(self, addresses: NDArray, windows: NDArray[np.uint64]) -> NDArray[np.intp]:
-        halves: NDArray[np.uint64] = np.ascontiguousarray(addresses).view("<u8").reshape(-1, 2)
-        word: NDArray[np.uint64] = (halves[:, 0] * _MIX[0] ^ self._seed) * _MIX[1] + halves[:, 1] * _MIX[2] + windows
-        word = (word ^ (word >> np.uint64(30))) * _MIX[1]
-        word = (word ^ (word >> np.uint64(27))) * _MIX[2]
-        return ((word ^ (word >> np.uint64(31))) & np.uint64(SLOTS - 1)).astype(np.intp)
+        hosts = mix(fold(addresses, self._key), windows)
+        return (hosts & np.uint64(SLOTS - 1)).astype(np.intp)
 
 
 def _packed(counts: NDArray[np.int64]) -> batch_pb2.Counts:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from agent.hashing import WORDS, finish
 from protos import contract
 from trainer import caps, held
 from trainer.errors import SourceMissing
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 
     from protos.manifest import CaptureProfile
     from trainer.caps import Capped
-
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-_FIRST_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND_MIX: Final = np.uint64(0x94D049BB133111EB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +147,15 @@ class Collector:
         )
 
     def _keys(self, features: NDArray[np.float32]) -> NDArray[np.uint64]:
-        """A seeded 64-bit hash of every row: multilinear over its words, then mixed (splitmix64's finaliser)."""
+        """A seeded 64-bit hash of every row: multilinear over its words, then mixed (`agent.hashing.finish`)."""
         words = np.ascontiguousarray(features).view(np.uint32).astype(np.uint64)
         with np.errstate(over="ignore"):
             # Round numbers end in many zero bits; spread them before they meet their coefficient.
-            words *= _SPREAD
+            words *= WORDS[0]
             words ^= words >> np.uint64(32)
             # The offset gives the all-zero row a chance like any other's.
             key = (words * self._coefficients).sum(axis=1, dtype=np.uint64) + self._offset
-            key = (key ^ (key >> np.uint64(30))) * _FIRST_MIX
-            key = (key ^ (key >> np.uint64(27))) * _SECOND_MIX
-        mixed: NDArray[np.uint64] = key ^ (key >> np.uint64(31))
-        return mixed
+            return finish(key)
 
     def _compact(self) -> None:
         if not self._fresh:

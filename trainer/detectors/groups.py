@@ -27,7 +27,7 @@ from protos import contract
 from trainer import calibrate as calibration
 from trainer.detectors import kinds
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
-from trainer.detectors.scaling import Scaling
+from trainer.detectors.scaled import Scaled, shares
 from trainer.runtime import tensorflow
 
 if TYPE_CHECKING:
@@ -61,17 +61,13 @@ def group_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(next(group for group, pattern in _PATTERNS if re.search(pattern, name)) for name in names)
 
 
-class Groups:
+class Groups(Scaled):
     """See the module's text and `base.Detector`. Rows of another width than the contract's are one group."""
 
     kind = "groups"
 
     def __init__(self, *, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0) -> None:
-        self.clip = clip
-        self.floor = floor
-        self.knots = knots
-        self.seed = seed
-        self.scaling_: Scaling | None = None
+        super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
         self.root_: NDArray[np.float32] | None = None
         self.regression_: NDArray[np.float32] | None = None
         self.centres_: NDArray[np.float32] | None = None
@@ -89,12 +85,11 @@ class Groups:
 
         Raises `NotEnoughRows` when three tenths of the rows are fewer than a calibration needs.
         """
-        everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
-        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
+        everyone, bulk = shares(rows, weights, scale_on)
         chance = np.random.default_rng([self.seed, 31])
         held = chance.random(len(rows)) < _HELD_BACK
         learn = bulk & ~held
-        scaling = Scaling.fit(rows[learn], everyone[learn], clip=self.clip, floor=self.floor, knots=self.knots)
+        scaling = self._scale_by(rows[learn], everyone[learn])
         scaled = scaling.apply(rows)
         centres = kinds.find(scaled[~held], everyone[~held], bulk[~held], self.seed)
         width = rows.shape[1]
@@ -105,7 +100,7 @@ class Groups:
         for group in member.T > 0:
             inside = np.ix_(group, group)
             root[inside], regression[inside] = _whiten(scaled[learn][:, group], everyone[learn])
-        self.scaling_, self.centres_, self.member_ = scaling, centres, member / member.sum(axis=0)
+        self.centres_, self.member_ = centres, member / member.sum(axis=0)
         self.root_, self.regression_ = root, regression
         # Drawn by weight, with repeats: thinning by the largest weight would leave too few rows for eight scales.
         share = everyone[held].astype(np.float64)

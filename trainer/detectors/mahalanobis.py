@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.detectors import kinds
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
-from trainer.detectors.scaling import Scaling
+from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.whitening import Whitening
 from trainer.runtime import tensorflow
 
@@ -22,17 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Mahalanobis:
+class Mahalanobis(Scaled):
     """Squared Mahalanobis distance over scaled features. See `base.Detector`."""
 
     kind = "mahalanobis"
 
     def __init__(self, *, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0) -> None:
-        self.clip = clip
-        self.floor = floor
-        self.knots = knots
-        self.seed = seed
-        self.scaling_: Scaling | None = None
+        super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
         self.whitening_: Whitening | None = None
         self.centres_: NDArray[np.float32] | None = None
 
@@ -44,13 +40,10 @@ class Mahalanobis:
         scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn benign rows `[n, F]`. Rows not in `scale_on` `[n]` are labelled kinds beside the bulk."""
-        everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
-        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
-        scaling = Scaling.fit(rows[bulk], everyone[bulk], clip=self.clip, floor=self.floor, knots=self.knots)
-        scaled = scaling.apply(rows)
+        everyone, bulk = shares(rows, weights, scale_on)
+        scaled = self._scale_by(rows[bulk], everyone[bulk]).apply(rows)
         self.centres_ = kinds.find(scaled, everyone, bulk, self.seed)
         self.whitening_ = Whitening.fit(scaled[bulk], everyone[bulk])
-        self.scaling_ = scaling
         return self
 
     def raw_score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:

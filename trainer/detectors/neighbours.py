@@ -22,7 +22,7 @@ import numpy as np
 from trainer.detectors.base import CLIP, FLOOR, fitted
 from trainer.detectors.clusters import assign, kmeans
 from trainer.detectors.kinds import nearest_graph
-from trainer.detectors.scaling import Scaling
+from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.whitening import Whitening
 from trainer.runtime import tensorflow
 
@@ -35,7 +35,7 @@ _NEAR: Final = 1e-2
 _BLOCK: Final = 4096
 
 
-class Neighbours:
+class Neighbours(Scaled):
     """Distance to the nearest of `size` centres. See `base.Detector`."""
 
     kind = "neighbours"
@@ -43,12 +43,8 @@ class Neighbours:
     def __init__(
         self, *, size: int = CORESET, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0
     ) -> None:
+        super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
         self.size = size
-        self.clip = clip
-        self.floor = floor
-        self.knots = knots
-        self.seed = seed
-        self.scaling_: Scaling | None = None
         self.whitening_: Whitening | None = None
         self.coreset_: NDArray[np.float32] | None = None
 
@@ -60,10 +56,8 @@ class Neighbours:
         scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn benign rows `[n, F]`; only those in `scale_on` `[n]` say what a deviation is."""
-        everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
-        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
-        self.scaling_ = Scaling.fit(rows[bulk], everyone[bulk], clip=self.clip, floor=self.floor, knots=self.knots)
-        scaled = self.scaling_.apply(rows)
+        everyone, bulk = shares(rows, weights, scale_on)
+        scaled = self._scale_by(rows[bulk], everyone[bulk]).apply(rows)
         self.whitening_ = Whitening.fit(scaled[bulk], everyone[bulk])
         self.coreset_ = kmeans(scaled @ self.whitening_.root, everyone, self.size, self.seed)
         return self

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainer.detectors import kinds
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
+from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.scaling import Scaling
 from trainer.runtime import tensorflow
 
@@ -25,17 +26,13 @@ if TYPE_CHECKING:
 _STRANGE: Final = 3.0
 
 
-class StdCount:
+class StdCount(Scaled):
     """Number of features beyond three standard deviations, after log scaling. See `base.Detector`."""
 
     kind = "std_count"
 
     def __init__(self, *, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0) -> None:
-        self.clip = clip
-        self.floor = floor
-        self.knots = knots
-        self.seed = seed
-        self.scaling_: Scaling | None = None
+        super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
         self.centres_: NDArray[np.float32] | None = None
 
     def fit(
@@ -46,10 +43,9 @@ class StdCount:
         scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Mean and deviation of benign rows `[n, F]`. Rows not in `scale_on` `[n]` are labelled kinds beside them."""
-        everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
-        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
-        self.scaling_ = Scaling.fit(rows[bulk], everyone[bulk], clip=self.clip, floor=self.floor, knots=self.knots)
-        self.centres_ = kinds.find(self.scaling_.apply(rows), everyone, bulk, self.seed)
+        everyone, bulk = shares(rows, weights, scale_on)
+        scaled = self._scale_by(rows[bulk], everyone[bulk]).apply(rows)
+        self.centres_ = kinds.find(scaled, everyone, bulk, self.seed)
         return self
 
     def raw_score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
