@@ -17,10 +17,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator import admission, audit, parquet, schema, yardsticks
+from aggregator import audit
 from aggregator.errors import Conflict, Invalid, StateError
+from aggregator.learning import yardsticks
+from aggregator.models import admission
 from aggregator.statedir import locked
-from aggregator.store import connect
+from aggregator.storage import parquet, schema
+from aggregator.storage.store import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,11 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aggregator import policies, users
+from aggregator import users
+from aggregator.calibration import policies
 from aggregator.errors import Conflict, StateError
 from aggregator.rows import Role
-from aggregator.store import Store
+from aggregator.storage.store import Store
 from aggregator.web.access import Access
 
 if TYPE_CHECKING:

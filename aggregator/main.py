@@ -299,7 +299,7 @@ def _store(config: AggregatorConfig) -> Any:
     """The store for a short command, beside a running aggregator if there is one."""
     import contextlib
 
-    from aggregator.store import Store
+    from aggregator.storage.store import Store
 
     if not config.database.exists():
         raise StateError(f"there is no aggregator in {config.state_dir}; run `anomaflow-aggregator init` first")

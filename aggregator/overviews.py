@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aggregator import policies, registry
+from aggregator.calibration import policies
+from aggregator.models import registry
 from aggregator.rows import MinuteCount, Overview
 
 if TYPE_CHECKING:

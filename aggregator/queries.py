@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aggregator import agents, alerts, audit, cases, groups, overviews, policies, users
+from aggregator import agents, audit, overviews, users
+from aggregator.calibration import groups, policies
+from aggregator.calibration.readouts import Wish
 from aggregator.errors import Invalid
-from aggregator.readouts import Wish
 from aggregator.rows import Role
+from aggregator.triage import alerts, cases
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aggregator.alerts import AlertFilter
     from aggregator.audit import AuditEntry
-    from aggregator.cases import IncidentFilter
-    from aggregator.flows import FlowFilter
     from aggregator.rows import (
         Agent,
         Alert,
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
         User,
     )
     from aggregator.services import Services
+    from aggregator.storage.flows import FlowFilter
+    from aggregator.triage.alerts import AlertFilter
+    from aggregator.triage.cases import IncidentFilter
     from aggregator.users import Principal
 
 PAGE: int = 50

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeVar
 
-from aggregator.lessons import Label as Label  # noqa: PLC0414, TC001 - a row like the others; shapes read it at run time
-from aggregator.promised import GroupPromise as GroupPromise  # noqa: PLC0414, TC001 - likewise
-from aggregator.timeline import TimelinePart as TimelinePart  # noqa: PLC0414, TC001 - as above
+from aggregator.calibration.promised import GroupPromise as GroupPromise  # noqa: PLC0414, TC001 - likewise
+from aggregator.learning.lessons import Label as Label  # noqa: PLC0414, TC001 - a row like the others; shapes read it at run time
+from aggregator.triage.timeline import TimelinePart as TimelinePart  # noqa: PLC0414, TC001 - as above
 
 Row = TypeVar("Row")
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aggregator.calibration.promises import Promises
     from aggregator.clock import Clock
     from aggregator.config import AggregatorConfig
     from aggregator.events import Events
-    from aggregator.jobs import Jobs
-    from aggregator.lake import Lake
-    from aggregator.promises import Promises
-    from aggregator.registry import Registry
-    from aggregator.reviewing import Reviewing
-    from aggregator.store import Store
+    from aggregator.learning.reviewing import Reviewing
+    from aggregator.models.jobs import Jobs
+    from aggregator.models.registry import Registry
+    from aggregator.storage.lake import Lake
+    from aggregator.storage.store import Store
     from aggregator.web.access import Access
 
 

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from aggregator import policies, rpc
+from aggregator.calibration import policies
+from aggregator.calibration.promises import Promises
 from aggregator.config import require_loopback
 from aggregator.errors import BindRefused, StateError
 from aggregator.events import Events
-from aggregator.jobs import Jobs
-from aggregator.lake import Lake
-from aggregator.promises import Promises
-from aggregator.registry import Registry
-from aggregator.reviewing import Reviewing
+from aggregator.intake import rpc
+from aggregator.learning.reviewing import Reviewing
+from aggregator.models.jobs import Jobs
+from aggregator.models.registry import Registry
 from aggregator.services import Services
 from aggregator.statedir import locked
-from aggregator.store import Store
+from aggregator.storage.lake import Lake
+from aggregator.storage.store import Store
 from aggregator.upkeep import Upkeep
 from aggregator.web.access import Access
 

@@ -10,7 +10,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from aggregator.grouping import Grouper
+from aggregator.triage.grouping import Grouper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -30,9 +30,9 @@ from agent import features
 from agent.context import Context
 from agent.meter import read_capture
 from protos import contract
-from trainer import truth
+from trainer.corpora import truth
 from trainer.detectors.portfolio import Portfolio
-from trainer.evaluate import average_precision
+from trainer.judging.evaluate import average_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

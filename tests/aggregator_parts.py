@@ -11,10 +11,10 @@ import numpy as np
 
 from aggregator import users
 from aggregator.config import AggregatorConfig
+from aggregator.intake.screening import Sender
 from aggregator.rows import Role
-from aggregator.screening import Sender
 from aggregator.serving import opened
-from aggregator.store import Store
+from aggregator.storage.store import Store
 from protos import contract
 from protos.v1 import batch_pb2, fleet_pb2
 

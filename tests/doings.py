@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from aggregator.incidents import (
+from aggregator.triage.incidents import (
     BEACON,
     EXFILTRATION,
     FLOOD,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
-from aggregator import ingest, labels, parquet, screening
-from aggregator.lake import Lake
-from aggregator.store import Store
+from aggregator.intake import ingest, screening
+from aggregator.learning import labels
+from aggregator.storage import parquet
+from aggregator.storage.lake import Lake
+from aggregator.storage.store import Store
 
 
 class Room:

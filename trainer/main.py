@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent.errors import AgentError
 from protos.exits import ExitCode
-from trainer import sets
 from trainer.arguments import positive, rate
 from trainer.captures import cli as captures
 from trainer.errors import TrainerError
+from trainer.judging import sets
 from trainer.progress import STYLES, Progress
 from trainer.tables import cli as tables
 from trainer.traffic import cli as traffic
@@ -141,7 +141,7 @@ def _add_progress(parser: argparse.ArgumentParser, styles: Sequence[str] = STYLE
 
 
 def _fit(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer import fitting
+    from trainer.making import fitting
 
     request = fitting.Request(
         benign=tuple(options.benign),
@@ -178,7 +178,7 @@ def _fit(options: argparse.Namespace, progress: Progress) -> ExitCode:
 
 
 def _publish(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer import publish
+    from trainer.making import publish
 
     report = options.report or options.model.with_name(f"{options.model.stem}.report.json")
     answer = publish.publish(options.to, options.model, report, options.token_file)

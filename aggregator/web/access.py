@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aggregator.clock import Clock
     from aggregator.config import AggregatorConfig
     from aggregator.rows import Token, User
-    from aggregator.store import Store
+    from aggregator.storage.store import Store
     from aggregator.users import Principal
 
 COOKIE: Final = "anomaflow_session"

@@ -22,7 +22,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.websockets import WebSocketClose
 
-from aggregator.admission import MAX_REPORT
+from aggregator.models.admission import MAX_REPORT
 from aggregator.web.access import COOKIE, bearer
 
 if TYPE_CHECKING:

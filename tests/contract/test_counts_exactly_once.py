@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from agent.counting import HOUR_MS, TallyFile
 from agent.flow import FLOW
-from aggregator import counts
-from aggregator.store import Store
+from aggregator.calibration import counts
+from aggregator.storage.store import Store
 from protos.v1 import batch_pb2
 
 MODEL = "a" * 64

@@ -16,7 +16,7 @@ from trainer.detectors.neighbours import Neighbours
 from trainer.detectors.portfolio import Portfolio
 from trainer.detectors.std_count import StdCount
 from trainer.errors import NotFitted
-from trainer.recipe import Network
+from trainer.making.recipe import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator import ingest, screening
-from aggregator.lake import Lake
-from aggregator.screening import Sender
-from aggregator.store import Store
+from aggregator.intake import ingest, screening
+from aggregator.intake.screening import Sender
+from aggregator.storage.lake import Lake
+from aggregator.storage.store import Store
 from protos.v1 import batch_pb2, fleet_pb2
 
 SENDERS = (Sender("alpha", "aaaa"), Sender("alpha", "bbbb"), Sender("beta", "aaaa"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.recipe import Network
+from trainer.making.recipe import Network
 from trainer.tables import fitted, protocol
 from trainer.tables.benchmark import benchmark
 from trainer.tables.labelled import BENIGN, Labelled

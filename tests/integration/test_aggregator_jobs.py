@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.errors import Conflict, Invalid, NotFound
-from aggregator.jobs import Jobs
+from aggregator.models.jobs import Jobs
 from aggregator.rows import JobState, ModelState
 
 TRAINER = """
@@ -129,7 +129,8 @@ async def test_a_run_ends_with_a_model_in_the_registry(hall, trainer):
 
 async def test_the_lake_and_the_champion_take_part(hall, trainer, parts, tmp_path, onnx_models):
     """Flows that were received are merged first; labelled ones are named; the champion is the one to beat."""
-    from aggregator import ingest, labels, screening
+    from aggregator.intake import ingest, screening
+    from aggregator.learning import labels
 
     hall.store.write_now(lambda db: ingest.store_hello(db, parts.hello(), now_ms=1))
     found = screening.examine(parts.SENDER, parts.record(1, rows=8, alerts=(3,)), hall.config)

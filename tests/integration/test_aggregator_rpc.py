@@ -8,8 +8,10 @@ import hashlib
 import grpc
 import pytest
 
-from aggregator import agents, ingest, policies, rpc
+from aggregator import agents
+from aggregator.calibration import policies
 from aggregator.errors import BindRefused, StateError
+from aggregator.intake import ingest, rpc
 from aggregator.upkeep import Upkeep
 from protos.v1 import batch_pb2, fleet_pb2, fleet_pb2_grpc, models_pb2
 

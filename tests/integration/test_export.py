@@ -17,13 +17,14 @@ import pytest
 from agent.onnx_file import require_plain
 from agent.scorer import Scorer
 from protos import contract, manifest
-from trainer import calibrate, export, model, report, teaching
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.classified import Classified
 from trainer.detectors.portfolio import Portfolio
 from trainer.errors import OutputError, ParityError
+from trainer.judging import report
 from trainer.main import main
-from trainer.recipe import ALPHAS, Network
+from trainer.making import calibrate, export, model, teaching
+from trainer.making.recipe import ALPHAS, Network
 
 pytestmark = pytest.mark.training
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from protos.exits import ExitCode
-from trainer import model
 from trainer.main import main
+from trainer.making import model
 
 pytestmark = pytest.mark.training
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent.errors import SourceError
 from agent.meter import read_capture
-from aggregator.incidents import (
+from aggregator.triage.incidents import (
     BEACON,
     FLOOD,
     HOST_SWEEP,

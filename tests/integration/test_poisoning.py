@@ -1,7 +1,7 @@
 """Poisoned learning is stopped: an account that calls attacks benign, and an agent that says its attacks are quiet.
 
 Real traffic from the generator, real fits, the real gate. (A slow drift is stopped by the mark that travels from model to
-model: tests/unit/trainer/test_standing.py.)
+model: tests/unit/trainer/judging/test_standing.py.)
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from agent.context import Context
 from agent.features import compute
 from protos import contract
 from protos.manifest import CaptureProfile
-from trainer import fitting, model, standing
-from trainer.corpus import Corpus, collect
-from trainer.frozen import GENERATED
+from trainer.corpora.corpus import Corpus, collect
+from trainer.judging import standing
+from trainer.judging.frozen import GENERATED
+from trainer.making import fitting, model
 from trainer.progress import Progress
 from trainer.traffic.scenario import build
 

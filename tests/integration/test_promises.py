@@ -18,7 +18,7 @@ import pytest
 import quiet_network as net
 
 from agent.counting import Tally
-from aggregator.counts import HOUR_MS
+from aggregator.calibration.counts import HOUR_MS
 from protos.exits import ExitCode
 from protos.manifest import Threshold
 from protos.v1 import fleet_pb2, fleet_pb2_grpc

@@ -10,10 +10,12 @@ import pytest
 import quiet_network as net
 
 from agent.counting import Tally
-from aggregator import audit, policies, rpc
-from aggregator.counts import HOUR_MS
+from aggregator import audit
+from aggregator.calibration import policies
+from aggregator.calibration.counts import HOUR_MS
+from aggregator.calibration.readouts import Wish
 from aggregator.errors import Conflict, Forbidden, Invalid, NotFound
-from aggregator.readouts import Wish
+from aggregator.intake import rpc
 from aggregator.rows import Role
 from aggregator.upkeep import Upkeep
 from aggregator.users import Principal

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer import calibrate, corpus
+from trainer.corpora import corpus
+from trainer.corpora.split import Role, split
 from trainer.detectors.base import fitted
 from trainer.detectors.mahalanobis import Mahalanobis
 from trainer.detectors.neighbours import Neighbours
-from trainer.examine import Baseline
-from trainer.recipe import Shares
-from trainer.split import Role, split
+from trainer.judging.examine import Baseline
+from trainer.making import calibrate
+from trainer.making.recipe import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.model import Model
+    from trainer.making.model import Model
 
 MAX_ROWS: Final = 200_000
 _TREES: Final = 200

@@ -91,8 +91,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def run_evaluate(options: argparse.Namespace, progress: Progress) -> ExitCode:
     """Examine one model."""
-    from trainer import examine, model
     from trainer.captures import baselines, page, text
+    from trainer.judging import examine
+    from trainer.making import model
 
     judged = model.load(options.model)
     beside: dict[str, examine.Baseline] = {}

@@ -1,6 +1,6 @@
 """Incidents of a capture, by the product's own grouping: were they raised, do they say what it is, and how soon.
 
-Alerts are the flows whose score reaches a threshold. `aggregator.incidents` groups and names them exactly as the
+Alerts are the flows whose score reaches a threshold. `aggregator.triage.incidents` groups and names them exactly as the
 aggregator does. An attack is *seen* when an incident holds at least one of its flows; the incident that holds most of
 them is the one a person would open first, and its kind is *right* when verdicts.py accepts it. Time runs in the
 traffic: from the attack's first packet to the end of the first of its flows that is in an incident, since a flow is
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aggregator.incidents import group, of_flows, summarise
+from aggregator.triage.incidents import group, of_flows, summarise
 from trainer.captures import verdicts
 
 if TYPE_CHECKING:

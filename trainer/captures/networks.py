@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from agent.counting import Hour, Tally
-from aggregator.recalibration import HostWindows, recalibrate
-from trainer import evaluate
+from aggregator.calibration.recalibration import HostWindows, recalibrate
+from trainer.judging import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.captures.summary import GROUPS, ROWS, ranged, rate, short
-from trainer.drawing import at_prevalence, document, figure, number, text
-from trainer.export import write
+from trainer.judging.drawing import at_prevalence, document, figure, number, text
+from trainer.making.export import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

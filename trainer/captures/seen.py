@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aggregator.incidents import TRAITS
+from aggregator.triage.incidents import TRAITS
 from protos import contract
-from trainer.sources import file_digest
+from trainer.corpora.sources import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from protos.manifest import CaptureProfile
-    from trainer import truth
+    from trainer.corpora import truth
 
     Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 

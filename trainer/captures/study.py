@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer import evaluate, examine, fitting, model, truth
 from trainer.captures import baselines, figures
+from trainer.corpora import truth
 from trainer.errors import NotEnoughRows
+from trainer.judging import evaluate, examine
+from trainer.making import fitting, model
 from trainer.progress import Progress
 
 if TYPE_CHECKING:

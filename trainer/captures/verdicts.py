@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aggregator.incidents import (
+from aggregator.triage.incidents import (
     BEACON,
     EXFILTRATION,
     FLOOD,
@@ -45,7 +45,7 @@ RIGHT: Final[dict[str, frozenset[str]]] = {
     "malware": _SCANS | _INTRUSION | {BEACON, TUNNEL, EXFILTRATION, FLOOD},
     "exploit": _INTRUSION | {WEB_SCAN, TUNNEL},
 }
-"""Kinds of `aggregator.incidents` by family."""
+"""Kinds of `aggregator.triage.incidents` by family."""
 
 MANY_FLOWS: Final = frozenset(
     {"scan", "sweep", "bruteforce", "ddos", "dos", "flood", "amplification", "tunnel", "exfiltration", "c2", "beacon"}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.recipe import Network
+    from trainer.making.recipe import Network
 
 _BATCH_ROWS: Final = 4096
 _HELD_BACK: Final = 0.1

@@ -18,9 +18,9 @@ from trainer.runtime import tensorflow
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.calibrate import Calibration
     from trainer.detectors.head import Head
     from trainer.detectors.portfolio import Portfolio
+    from trainer.making.calibrate import Calibration
 
 MARGIN: Final = 2.0
 

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from protos import contract
-from trainer import calibrate as calibration
 from trainer.detectors import kinds
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
 from trainer.detectors.scaled import Scaled, shares
+from trainer.making import calibrate as calibration
 from trainer.runtime import tensorflow
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.calibrate import Calibration
+    from trainer.making.calibrate import Calibration
 
 AGREEMENT: Final = 0.3
 RIDGE: Final = 1.0

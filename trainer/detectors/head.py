@@ -1,11 +1,11 @@
 """The classifier head: which labelled family of attacks a row looks like, and how much rather than ordinary traffic.
 
 A softmax over the ordinary and one class a family, on the scaled features: a linear map, or one with a hidden layer
-between, whichever does better on held-back labelled rows (trainer/teaching.py). Classes count equally, whatever their
-rows, so a flood does not drown a handful of guesses. A Keras head and not boosted trees: an agent runs plain operators
-of the default domain alone, where hundreds of trees become matrices of tens of thousands of splits, which cost more
-than all detectors together; and a head of a few thousand weights cannot learn twenty labelled rows by heart as trees
-do.
+between, whichever does better on held-back labelled rows (trainer/making/teaching.py). Classes count equally, whatever
+their rows, so a flood does not drown a handful of guesses. A Keras head and not boosted trees: an agent runs plain
+operators of the default domain alone, where hundreds of trees become matrices of tens of thousands of splits, which
+cost more than all detectors together; and a head of a few thousand weights cannot learn twenty labelled rows by heart
+as trees do.
 
 Its evidence is the odds of all families together against ordinary traffic, bounded, so that one certain head cannot
 outshout everything.

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer import calibrate as calibration
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.base import fitted
 from trainer.detectors.groups import Groups
 from trainer.detectors.mahalanobis import Mahalanobis
 from trainer.detectors.neighbours import CORESET, Neighbours
 from trainer.detectors.std_count import StdCount
-from trainer.recipe import Members, Network
+from trainer.making import calibrate as calibration
+from trainer.making.recipe import Members, Network
 from trainer.runtime import tensorflow
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.calibrate import Calibration
     from trainer.detectors.base import Detector
+    from trainer.making.calibrate import Calibration
 
 MEMBERS: Final = Members().names
 KNOTS: Final = Members().knots

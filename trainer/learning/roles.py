@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aggregator import incidents as grouping
+from aggregator.triage import incidents as grouping
 from protos.manifest import CaptureProfile
-from trainer import truth
-from trainer.rows import Rows, Verdict, family_of, file_digest, hosts_of, kind_of
+from trainer.corpora import truth
+from trainer.corpora.rows import Rows, Verdict, family_of, file_digest, hosts_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

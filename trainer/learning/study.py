@@ -28,20 +28,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from protos import contract
-from trainer import assembly, caps, evaluate
-from trainer.corpus import Collector
+from trainer.corpora import caps
+from trainer.corpora.corpus import Collector
+from trainer.corpora.rows import Verdict
+from trainer.corpora.split import split
+from trainer.judging import evaluate
 from trainer.learning.roles import Part, Plan, Said, deal, judge, read
+from trainer.making import assembly
+from trainer.making.recipe import Network, Recipe
 from trainer.progress import Progress
-from trainer.recipe import Network, Recipe
-from trainer.rows import Verdict
-from trainer.split import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from trainer.corpus import Corpus
+    from trainer.corpora.corpus import Corpus
     from trainer.learning.roles import Capture
 
 RISE: Final = 0.10

@@ -189,7 +189,7 @@ def _unsw_nb15(options: argparse.Namespace) -> Labelled:
 
 
 def _calibrated(text: str) -> float:
-    from trainer.recipe import ALPHAS
+    from trainer.making.recipe import ALPHAS
 
     value = float(text)
     if value not in ALPHAS:

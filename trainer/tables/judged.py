@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer import calibrate as calibration
-from trainer import evaluate, spread
-from trainer.recipe import ALPHAS
+from trainer.judging import evaluate, spread
+from trainer.making import calibrate as calibration
+from trainer.making.recipe import ALPHAS
 from trainer.tables import cost, fitted
 from trainer.tables.labelled import BENIGN
 from trainer.tables.portfolio import PORTFOLIO

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from trainer import drawing
-from trainer.drawing import text
+from trainer.judging import drawing
+from trainer.judging.drawing import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

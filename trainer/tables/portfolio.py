@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer import calibrate as calibration
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.base import TINY
 from trainer.detectors.mahalanobis import Mahalanobis
 from trainer.detectors.std_count import StdCount
-from trainer.recipe import Network
+from trainer.making import calibrate as calibration
+from trainer.making.recipe import Network
 from trainer.tables.nearest import Nearest
 from trainer.tables.views import VIEWS, View, learned
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.calibrate import Calibration
+    from trainer.making.calibrate import Calibration
 
 MEMBERS: Final = (
     ("std_count", "magnitudes"),

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import OutputError
-from trainer.export import write
+from trainer.making.export import write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from trainer.tables.portfolio import NETWORK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.recipe import Network
+    from trainer.making.recipe import Network
 
 FIRST_SEED: Final = 7
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer import evaluate, spread
 from trainer.errors import NotEnoughRows
+from trainer.judging import evaluate, spread
 from trainer.tables import classifiers, cost, fitted, protocol
 from trainer.tables.classifiers import CLASSIFIERS, Boosting, Perceptron
 from trainer.tables.encoding import Encoding

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from aggregator import queries
-from aggregator.alerts import AlertFilter
 from aggregator.rows import Alert, AlertDetail, Health, Label, as_json
+from aggregator.triage.alerts import AlertFilter
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request
 from pydantic import BaseModel, create_model
 
-from aggregator import lessons, promised, queries, rows
+from aggregator import queries, rows
+from aggregator.calibration import promised
 from aggregator.errors import Unauthenticated
+from aggregator.learning import lessons
 from aggregator.paging import LARGEST
 from aggregator.rows import Role
 from aggregator.services import Services

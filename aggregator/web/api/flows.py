@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from aggregator import queries
-from aggregator.flows import FlowFilter
 from aggregator.rows import Flow, FlowCount, as_json
+from aggregator.storage.flows import FlowFilter
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/flows", tags=["flows"])

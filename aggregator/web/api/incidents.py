@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from aggregator import queries
-from aggregator.cases import IncidentFilter
 from aggregator.rows import Alert, Incident, Label, TimelinePart, as_json
+from aggregator.triage.cases import IncidentFilter
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/incidents", tags=["incidents"])

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator import teaching
 from aggregator.errors import Invalid
-from aggregator.labels import LONGEST_FAMILY, LONGEST_NOTE
-from aggregator.lessons import LabelDay, Queue
+from aggregator.learning import teaching
+from aggregator.learning.labels import LONGEST_FAMILY, LONGEST_NOTE
+from aggregator.learning.lessons import LabelDay, Queue
 from aggregator.rows import Label, Verdict, as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 

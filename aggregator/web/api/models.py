@@ -12,7 +12,7 @@ from fastapi import APIRouter, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
 from aggregator import queries
-from aggregator.registry import INCOMING
+from aggregator.models.registry import INCOMING
 from aggregator.rows import Model, Role, as_json
 from aggregator.web.api.asking import Asker, Served, list_of, shape
 

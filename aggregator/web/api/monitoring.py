@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from aggregator import monitor, queries
+from aggregator import queries
+from aggregator.calibration import monitor
 from aggregator.errors import AggregatorError
 from aggregator.web.api.asking import Served  # noqa: TC001 - FastAPI reads it
 

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from aggregator import queries
-from aggregator.policies import DEFAULT
-from aggregator.promised import GroupPromise, Preview
-from aggregator.readouts import BASE_RATE, Wish
+from aggregator.calibration.policies import DEFAULT
+from aggregator.calibration.promised import GroupPromise, Preview
+from aggregator.calibration.readouts import BASE_RATE, Wish
 from aggregator.rows import Page, Policy, as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator import teaching
-from aggregator.labels import LONGEST_NOTE
-from aggregator.lessons import FrozenSet
+from aggregator.learning import teaching
+from aggregator.learning.labels import LONGEST_NOTE
+from aggregator.learning.lessons import FrozenSet
+from aggregator.learning.yardsticks import MOST_BYTES
 from aggregator.rows import Role, as_json
 from aggregator.web.api.asking import Asker, Served, list_of, shape
-from aggregator.yardsticks import MOST_BYTES
 
 router = APIRouter(prefix="/sets", tags=["sets"])
 _SET = shape(FrozenSet)

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator import hiding
-from aggregator.normality import Scope, Suppression, SuppressionPreview
 from aggregator.rows import as_json
-from aggregator.suppressions import LONGEST_REASON
+from aggregator.triage import hiding
+from aggregator.triage.normality import Scope, Suppression, SuppressionPreview
+from aggregator.triage.suppressions import LONGEST_REASON
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/suppressions", tags=["suppressions"])

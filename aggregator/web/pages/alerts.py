@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
-from aggregator.alerts import AlertFilter
+from aggregator.triage.alerts import AlertFilter
 from aggregator.web.pages import alert_rows, parts, tables, verdicts, wording
 from aggregator.web.pages.visits import in_thread
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
-from aggregator.cases import IncidentFilter
-from aggregator.incidents import KINDS
+from aggregator.triage.cases import IncidentFilter
+from aggregator.triage.incidents import KINDS
 from aggregator.web.pages import parts, tables, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 

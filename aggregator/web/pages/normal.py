@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from aggregator import hiding
 from aggregator.errors import RequestRefused
-from aggregator.normality import DAY_MS, Scope, Suppression, SuppressionPreview
 from aggregator.rows import Role
+from aggregator.triage import hiding
+from aggregator.triage.normality import DAY_MS, Scope, Suppression, SuppressionPreview
 from aggregator.web.pages import parts, tables, wording
 from aggregator.web.pages.tables import Cell, Column, Deed, Row
 

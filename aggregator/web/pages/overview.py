@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator import queries
-from aggregator.cases import IncidentFilter
+from aggregator.triage.cases import IncidentFilter
 from aggregator.web.pages import agents, alert_rows, charts, incidents, moments, parts, tables, wording
 from aggregator.web.pages.visits import in_thread
 

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from nicegui import ui
 
 from aggregator import queries
+from aggregator.calibration.readouts import BASE_RATE, Wish
 from aggregator.errors import AggregatorError
-from aggregator.readouts import BASE_RATE, Wish
 from aggregator.rows import Role
 from aggregator.web.pages import charts, moments, parts, policy, tables, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 from aggregator.web.pages.visits import explain, in_thread, sentence
 
 if TYPE_CHECKING:
-    from aggregator.promised import GroupPromise, Preview
+    from aggregator.calibration.promised import GroupPromise, Preview
     from aggregator.rows import Policy
     from aggregator.web.pages.visits import Visit
 

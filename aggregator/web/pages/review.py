@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from aggregator import teaching
+from aggregator.learning import teaching
 from aggregator.web.pages import parts, tables, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Deed, Row
 from aggregator.web.pages.visits import in_thread
@@ -18,7 +18,7 @@ from aggregator.web.pages.visits import in_thread
 if TYPE_CHECKING:
     from nicegui.events import KeyEventArguments
 
-    from aggregator.lessons import FrozenSet, LabelDay, Question
+    from aggregator.learning.lessons import FrozenSet, LabelDay, Question
     from aggregator.web.pages.visits import Visit
 
 KEYS: Final = {"m": "malicious", "b": "benign", "u": "unsure"}

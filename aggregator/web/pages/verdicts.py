@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from aggregator import queries, teaching
+from aggregator import queries
+from aggregator.learning import teaching
 from aggregator.web.pages import moments, parts, wording
 from aggregator.web.pages.tables import Deed
 

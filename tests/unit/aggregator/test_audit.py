@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aggregator import audit
-from aggregator.store import Store
+from aggregator.storage.store import Store
 
 
 def test_a_changed_entry_breaks_the_chain(tmp_path):

@@ -6,10 +6,11 @@ import pyarrow.parquet as pq
 import pytest
 from lake_room import Room
 
-from aggregator import labels, lake, parquet
 from aggregator.errors import NotFound
-from aggregator.flows import FlowFilter
-from aggregator.lake import HOUR_MS
+from aggregator.learning import labels
+from aggregator.storage import lake, parquet
+from aggregator.storage.flows import FlowFilter
+from aggregator.storage.lake import HOUR_MS
 from protos import contract
 
 

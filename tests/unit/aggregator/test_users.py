@@ -7,7 +7,7 @@ import pytest
 from aggregator import users
 from aggregator.errors import Conflict, Forbidden, Invalid, NotFound
 from aggregator.rows import Role
-from aggregator.store import Store
+from aggregator.storage.store import Store
 from aggregator.users import DAY_MS, MINUTE_MS, Principal
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from agent.flow import FLOW
 from protos import contract
+from trainer.corpora.rows import Rows, Verdict
 from trainer.learning import study, text
 from trainer.learning.roles import Capture, Part, Plan, deal, judge
 from trainer.learning.study import summarise
 from trainer.main import main
-from trainer.rows import Rows, Verdict
 
 F = len(contract.FEATURES)
 PLAN = Plan(Path("m.csv"))

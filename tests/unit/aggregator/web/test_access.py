@@ -105,7 +105,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(tmp_path, parts, https,
     """HttpOnly, SameSite=Lax, and Secure behind HTTPS."""
     from starlette.responses import Response
 
-    from aggregator.store import Store
+    from aggregator.storage.store import Store
 
     access = Access(Store(tmp_path / "x.db"), parts.HandClock(), parts.config(tmp_path, https=https))
     response = Response()

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 
-from aggregator import ingest, screening
+from aggregator.intake import ingest, screening
 from aggregator.rows import Role
 from aggregator.web.app import build_app
 from aggregator.web.guard import safe_next
@@ -51,7 +51,7 @@ def admin(tokens):
 async def alerts(hall, parts):
     """Three alerts of one agent, the first two in one incident."""
     from aggregator.events import Events
-    from aggregator.grouping import Grouper
+    from aggregator.triage.grouping import Grouper
 
     hall.store.write_now(lambda db: ingest.store_hello(db, parts.hello(), now_ms=parts.START_MS))
     body = parts.batch(6, alerts=(0, 1, 2), targets=["10.0.0.8", "10.0.0.8", "10.0.0.9"], model="a" * 64)

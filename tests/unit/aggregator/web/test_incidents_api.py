@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from aggregator import ingest, screening
 from aggregator.events import Events
-from aggregator.grouping import Grouper
-from aggregator.normality import DAY_MS
+from aggregator.intake import ingest, screening
 from aggregator.rows import Role
+from aggregator.triage.grouping import Grouper
+from aggregator.triage.normality import DAY_MS
 from aggregator.web.app import build_app
 
 BASE = "http://127.0.0.1:8080/api/v1"

@@ -11,11 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aggregator import backups, ingest, parquet, screening, yardsticks
+from aggregator import backups
 from aggregator.events import Events
-from aggregator.grouping import Grouper
+from aggregator.intake import ingest, screening
+from aggregator.learning import yardsticks
+from aggregator.learning.teaching import review_queue
 from aggregator.rows import Role, as_json
-from aggregator.teaching import review_queue
+from aggregator.storage import parquet
+from aggregator.triage.grouping import Grouper
 from aggregator.web.app import build_app
 from protos import contract
 

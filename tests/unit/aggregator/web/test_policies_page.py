@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from aggregator.promised import Preview
+from aggregator.calibration.promised import Preview
 from aggregator.web.pages.policies import rate, readouts, spread
 
 FOUND = Preview(

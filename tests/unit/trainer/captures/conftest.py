@@ -11,7 +11,7 @@ import pytest
 from agent.flow import FLOW
 from protos import contract
 from trainer.captures.seen import Seen
-from trainer.truth import Entry
+from trainer.corpora.truth import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable

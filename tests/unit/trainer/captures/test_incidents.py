@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from aggregator.incidents import KINDS
+from aggregator.triage.incidents import KINDS
 from protos.manifest import Threshold
 from trainer.captures import incidents, networks, verdicts
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from trainer.captures import study
+from trainer.corpora.truth import Entry
 from trainer.errors import NotEnoughRows
-from trainer.truth import Entry
 
 
 def _entries(count: int = 10) -> list[Entry]:

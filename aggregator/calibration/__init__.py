@@ -1,0 +1,1 @@
+"""Promises about false alarms: policies, counts of scores, recalibration, read-outs, the monitor."""

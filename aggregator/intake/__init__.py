@@ -1,0 +1,1 @@
+"""What agents send: streams, screening, exactly-once ingest."""

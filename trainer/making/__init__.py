@@ -1,0 +1,1 @@
+"""From dealt rows to one model file: choice, teaching, calibration, soundness, export."""
