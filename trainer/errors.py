@@ -6,6 +6,7 @@
     │   ├── ForeignRows          a Parquet file of another schema or another feature contract
     │   ├── NotEnoughRows        a role of the split has too few rows to mean anything
     │   ├── TableUnreadable      a table that is empty, ragged, or without the column or label it needs
+    │   ├── SettingsUnusable     settings of an experiment that name what does not exist, or ask for what cannot be done
     │   └── TruthUnreadable      a capture manifest, or a rule in it, that cannot be understood
     ├── ModelError           a model that is foreign, corrupt, or fails its own self-test
     │   ├── ParityError          the exported graph does not answer as the fitted detector does
@@ -49,6 +50,12 @@ class NotEnoughRows(DataError):
 
 class TableUnreadable(DataError):
     """A table that is empty, ragged, or without the column or label it needs."""
+
+
+class SettingsUnusable(DataError):
+    """Settings of an experiment that name what does not exist, or ask for what cannot be done."""
+
+    exit_code = ExitCode.USAGE
 
 
 class TruthUnreadable(DataError):

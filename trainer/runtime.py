@@ -67,17 +67,3 @@ def _held_back() -> Iterator[None]:
         finally:
             os.dup2(kept, _STDERR)
             os.close(kept)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep TensorFlow's libraries from writing to the terminal before they read the log level they were given."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
