@@ -34,6 +34,9 @@ WRITE_BYTES: Final = 1 << 20
 LOOK_EVERY: Final = 64 << 20
 """Bytes after which the disk is looked at again."""
 
+SILENT_S: Final = 60.0
+"""Seconds without a byte after which an upload is given up."""
+
 LONGEST_SHOWN: Final = 120
 
 
@@ -87,7 +90,7 @@ class Receiving:
                     digest.update(part)
                     file.write(part)
 
-                async for chunk in chunks:
+                async for chunk in _patiently(chunks):
                     held += chunk
                     self._coming[number] = (self._coming[number][0], self._coming[number][1] + len(chunk))
                     taken = self._coming[number][1]
@@ -137,6 +140,19 @@ class Receiving:
             yield number
         finally:
             del self._coming[number]
+
+
+async def _patiently(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What the sender sends, as long as it keeps sending."""
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Invalid(f"the sender was silent for {SILENT_S:g} seconds in the middle of the file; send it again") from None
+        yield chunk
 
 
 def named(filename: str) -> tuple[str, str]:
