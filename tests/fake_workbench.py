@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-TRAINER = '''
+TRAINER = """
     import json, os, pathlib, signal, subprocess, sys, time
     here = pathlib.Path(__file__).parent
     plan = json.loads((here / "plan.json").read_text())
@@ -153,7 +153,7 @@ TRAINER = '''
         shutil.copy(plan["model"], out)
         save(pathlib.Path(option("report")) / "report.json", {"model_digest": plan["digest"], "gate": plan.get("gate")})
     say(event="stage", stage="done", fraction=1.0, message="")
-'''
+"""
 
 
 def write(folder: Path) -> tuple[str, ...]:

@@ -146,8 +146,11 @@ def to_yaml(settings: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def from_yaml(text: str) -> dict[str, Any]:
-    """Settings of a file, complete and checked. Raises `Invalid`."""
+def from_yaml(text: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a file, complete and checked; what it leaves out is as in `base`, else as by default.
+
+    Raises `Invalid`.
+    """
     import yaml
 
     if len(text) > MOST_YAML:
@@ -161,7 +164,7 @@ def from_yaml(text: str) -> dict[str, Any]:
         raise Invalid(f"the settings are no YAML{f' (line {where.line + 1})' if where else ''}") from None
     if not isinstance(told, dict):
         raise Invalid("the settings are no YAML object: write `name: value` lines")
-    return complete(told)
+    return complete({**(base or {}), **told})
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,9 +238,9 @@ def settings_to_yaml(settings: dict[str, Any]) -> str:
     return choices.to_yaml(settings)
 
 
-def settings_from_yaml(text: str) -> dict[str, Any]:
-    """Settings of a YAML file, complete and checked. Raises `Invalid`."""
-    return choices.from_yaml(text)
+def settings_from_yaml(text: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a YAML file, complete and checked; what it leaves out is as in `base`. Raises `Invalid`."""
+    return choices.from_yaml(text, base)
 
 
 def _data(services: Services, data: Dataset, test: Dataset | None) -> dict[str, Any]:

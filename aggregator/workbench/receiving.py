@@ -151,7 +151,9 @@ async def _patiently(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise Invalid(f"the sender was silent for {SILENT_S:g} seconds in the middle of the file; send it again") from None
+            raise Invalid(
+                f"the sender was silent for {SILENT_S:g} seconds in the middle of the file; send it again"
+            ) from None
         yield chunk
 
 

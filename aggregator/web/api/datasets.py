@@ -277,9 +277,7 @@ async def plot_image(  # noqa: PLR0917 - each is a parameter of the request
     format: Literal["svg", "png"] = "svg",  # noqa: A002 - what it is called in the query
 ) -> Response:
     """SVG or PNG."""
-    made = await exploring.plot_image(
-        services, asker, dataset_id, version, kind=kind, x=x, y=y, by=by, format=format
-    )
+    made = await exploring.plot_image(services, asker, dataset_id, version, kind=kind, x=x, y=y, by=by, format=format)
     media = "image/svg+xml" if format == "svg" else "image/png"
     return Response(made, media_type=media, headers=attachment(f"plot-{dataset_id}.{format}"))
 
@@ -306,9 +304,7 @@ async def defaults(
     kind: Literal["ml", "dl"] = "ml",
 ) -> Any:
     """Settings with label and task guessed from the profile. An empty `label` means none."""
-    return as_json(
-        await asyncio.to_thread(experiments.defaults, services, dataset_id, version, label=label, kind=kind)
-    )
+    return as_json(await asyncio.to_thread(experiments.defaults, services, dataset_id, version, label=label, kind=kind))
 
 
 def announced(request: Request) -> int | None:

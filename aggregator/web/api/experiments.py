@@ -39,10 +39,11 @@ class Settings(BaseModel):
 
 
 class Yaml(BaseModel):
-    """Settings as text."""
+    """Settings as text; what it leaves out is as in `settings`, else as by default."""
 
     model_config = ConfigDict(extra="forbid")
     text: str
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Matching(BaseModel):
@@ -122,7 +123,7 @@ def settings_to_yaml(_: Asker, wanted: Settings) -> Response:
 @router.post("/settings/read", response_model=dict[str, Any], summary="Settings of a YAML file")
 def settings_from_yaml(_: Asker, wanted: Yaml) -> Any:
     """Complete and checked. Nothing is kept."""
-    return experiments.settings_from_yaml(wanted.text)
+    return experiments.settings_from_yaml(wanted.text, wanted.settings)
 
 
 @router.get("/{experiment_id}", response_model=_EXPERIMENT, summary="One experiment")
@@ -260,7 +261,9 @@ async def predict_dataset(services: Served, asker: Asker, experiment_id: int, wa
     return as_json(await predictions.predict_dataset(services, asker, experiment_id, **wanted.model_dump()))
 
 
-@router.post("/{experiment_id}/predict/text", response_model=_PREDICTION, status_code=202, summary="Predict pasted rows")
+@router.post(
+    "/{experiment_id}/predict/text", response_model=_PREDICTION, status_code=202, summary="Predict pasted rows"
+)
 async def predict_text(services: Served, asker: Asker, experiment_id: int, wanted: OfText) -> Any:
     """With a line of headings. Analysts and up."""
     return as_json(await predictions.predict_text(services, asker, experiment_id, **wanted.model_dump()))

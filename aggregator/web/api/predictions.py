@@ -23,9 +23,7 @@ def list_predictions(
     services: Served, _: Asker, experiment_id: int | None = None, limit: Limit = PAGE, cursor: Cursor = None
 ) -> Any:
     """Of one experiment, or of all."""
-    return as_json(
-        predictions.list_predictions(services, experiment_id=experiment_id, limit=limit, cursor=cursor)
-    )
+    return as_json(predictions.list_predictions(services, experiment_id=experiment_id, limit=limit, cursor=cursor))
 
 
 @router.get("/{prediction_id}", response_model=_PREDICTION, summary="One prediction")
