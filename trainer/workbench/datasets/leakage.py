@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.workbench.datasets.columns import Counted
-    from trainer.workbench.datasets.relations import Sample
+    from trainer.workbench.datasets.sampling import Sample
 
 PERFECT: Final = 0.98
 """Balanced accuracy of one column alone from which on it is suspect (1 is perfect)."""

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
-from trainer.workbench.datasets import columns, labels, leakage, relations
+from trainer.workbench.datasets import columns, labels, leakage, relations, sampling
 from trainer.workbench.datasets.importing import ABOUT, TABLE
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _profile(
     tell("duplicates", 0.5, "looking for repeated rows")
     repeated = columns.duplicates(base, list(kinds), rows)
     tell("sample", 0.62, "taking a sample")
-    sample = relations.sample(base, folder / TABLE, kinds, rows, SAMPLE_ROWS, _SEED)
+    sample = sampling.draw(base, folder / TABLE, kinds, rows, SAMPLE_ROWS, _SEED)
     tell("relations", 0.68, "comparing columns with each other")
     related = relations.relate(sample, kinds)
     tell("suspects", 0.85, "looking for what gives the label away")
