@@ -49,4 +49,4 @@ class _Autoencoder:
         return self._tf.reduce_mean(self._tf.square((scores - self._model(scores)) / self._typical), axis=1)
 
 
-KIND: Final = Rebuilt("autoencoder", "Autoencoder", _Autoencoder)
+KIND: Final = Rebuilt("deep-autoencoder", "Deep autoencoder", _Autoencoder)

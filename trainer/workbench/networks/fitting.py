@@ -75,7 +75,7 @@ def answered(answer: Callable[[Any], Any], rows: NDArray[np.float32]) -> NDArray
 
 
 def drawn(answer: Callable[[Any], Any], features: int, output: str) -> Any:
-    """The ONNX model of `answer`, from `features` `[n, F]` to `output`: plain operations, the same bytes every time."""
+    """The ONNX model of `answer`, from `features` `[n, F]` to `output`, in plain operations."""
     tf = tensorflow()
     import onnx
     import tf2onnx

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from trainer.workbench.networks.hyper import Hyper
 
-_LEAST, _MOST: Final = -6.0, 4.0
+_LEAST: Final = -6.0
+_MOST: Final = 4.0
 """Log-variances are held within these: a feature that never varied would otherwise be worth everything."""
 _SMALLEST_SPREAD: Final = -4.0
 
