@@ -342,7 +342,7 @@ class Autoencoder(Graphed):
         fit, select = self.deviations.apply(data.fit[at]), self.deviations.apply(data.select[:5000])
         wide, narrow = int(self.given.get("wide", 64)), int(self.given.get("narrow", 16))
         network = MLPRegressor(
-            (wide, narrow, wide), activation="relu", learning_rate_init=1e-3, batch_size=256, random_state=self.seed
+            hidden_layer_sizes=(wide, narrow, wide), batch_size=min(256, len(fit)), random_state=self.seed
         )
         best, waited = float("inf"), 0
         for epoch in range(1, int(self.given.get("epochs", 40)) + 1):

@@ -51,7 +51,8 @@ class Portfolio(Graphed):
             _drawn(drawing, member.draw(drawing, rows), *levels)
             for (_, member), levels in zip(self.members, self.levels, strict=True)
         ]
-        return drawing.single(drawing.op("Mean", *each))
+        together = drawing.op("Concat", *each, axis=1)
+        return drawing.single(drawing.op("ReduceMean", together, axes=[1], keepdims=0))
 
 
 def _levels(scores: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -61,21 +62,19 @@ def _levels(scores: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[n
     # Evenly in -log p: what is rare is drawn as finely as what is common.
     ranks = np.unique(np.rint(count * (1 - np.logspace(0, -np.log10(count + 1), _KNOTS))).astype(np.intp))
     ranks = ranks[ranks < count]
-    at, first = np.unique(np.append(ordered[ranks], ordered[-1]), return_index=True)
-    del first
+    at = np.unique(np.append(ordered[ranks], ordered[-1]))
     level = -np.log10((1 + count - np.searchsorted(ordered, at, side="left")) / (count + 1))
     wide = max(float(at[-1] - np.median(ordered)), 1e-6 + 1e-3 * abs(float(at[-1])))
     return np.append(at, at[-1] + wide), np.append(level, level[-1] + 1.0)
 
 
 def _drawn(drawing: Drawing, score: str, at: NDArray[np.float64], level: NDArray[np.float64]) -> str:
-    """The line through the points, going on beyond the last: a sum of bends, in float64."""
+    """The line through the points [n, 1], going on beyond the last: a sum of bends, in float64."""
     slopes = np.diff(level) / np.diff(at)
     bends = np.diff(slopes, prepend=0.0)
     wide = drawing.op("Unsqueeze", drawing.double(score), drawing.constant(np.array([1])))
     beyond = drawing.op("Max", drawing.op("Sub", wide, drawing.constant(at[None, :-1])), drawing.constant(np.zeros(1)))
-    summed = drawing.op("MatMul", beyond, drawing.constant(bends[:, None]))
-    return drawing.op("Squeeze", summed, drawing.constant(np.array([1])))
+    return drawing.op("MatMul", beyond, drawing.constant(bends[:, None]))
 
 
 def _make(given: dict[str, Any], seed: int) -> Portfolio:
