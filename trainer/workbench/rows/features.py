@@ -43,7 +43,10 @@ class Chosen:
 
 
 def choose(rows: Rows, task: Task, settings: Settings) -> Chosen:
-    """The features of `rows`. Raises `SettingsUnusable` for a name that is no column, `TableUnreadable` if none is left."""
+    """The features of `rows`.
+
+    Raises `SettingsUnusable` for a name that is no column, `TableUnreadable` if none is left.
+    """
     for name in (*settings.features, *settings.drop):
         if name not in rows.columns:
             raise SettingsUnusable(
@@ -95,12 +98,19 @@ def _suspect(name: str, column: Column, task: Task, warnings: list[str]) -> str 
         reason = suspect(name, shown)
         known = column.codes
     if reason is not None and reason.startswith(_KEPT):
-        warnings.append(f"{name} is {reason.partition(',')[0]}: it may tell machines apart and not attacks; drop it if so")
+        warnings.append(
+            f"{name} is {reason.partition(',')[0]}: it may tell machines apart and not attacks; drop it if so"
+        )
         reason = None
     if reason is None and len(known) == 0:
         return "it is empty"
     # What never varied on ordinary rows is a sign when it does later; telling classes apart it is of no use.
-    if reason is None and not task.detects and bool((known == known[0]).all()) and len(known) == len(column_values(column)):
+    if (
+        reason is None
+        and not task.detects
+        and bool((known == known[0]).all())
+        and len(known) == len(column_values(column))
+    ):
         return "it never varies"
     return reason
 
@@ -119,7 +129,7 @@ def _counts_rows(known: NDArray[np.float32]) -> bool:
 
 
 def _repeats(column: Column, label: NDArray[np.object_]) -> bool:
-    """Does the column say the label, or the label the column, though neither is nearly constant?"""
+    """True if the column says the label, or the label the column, though neither is nearly constant."""
     distinct, codes = np.unique(column_values(column), return_inverse=True)
     values, classes = np.unique(label.astype(str), return_inverse=True)
     if not 1 < len(distinct) <= _FEW or len(values) < 2:
