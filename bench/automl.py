@@ -172,7 +172,7 @@ def histogram(train: pd.DataFrame, test: pd.DataFrame, told: dict[str, Any], see
 
 
 def classified(train: pd.DataFrame, test: pd.DataFrame, label: str, seed: int, budget: float) -> dict[str, Any]:
-    """automl beside histogram boosting."""
+    """Histogram boosting beside automl."""
     with tempfile.TemporaryDirectory() as aside:
         root = Path(aside)
         settings = Settings(label=label, seed=seed, time_budget_s=budget)
@@ -193,7 +193,7 @@ def classified(train: pd.DataFrame, test: pd.DataFrame, label: str, seed: int, b
 
 
 def detected(data: Path, name: str, seed: int, budget: float) -> dict[str, Any]:
-    """automl, ordinary rows only, beside PyOD."""
+    """PyOD beside automl, learning ordinary rows only."""
     from pyod.models.ecod import ECOD
     from pyod.models.iforest import IForest
     from pyod.models.knn import KNN

@@ -27,7 +27,8 @@ _LOOKED_AT: Final = 20_000
 _PURE: Final = 0.9995
 """Share of rows whose label a column must give away to count as a copy of it."""
 _FEW: Final = 30
-"""A column of more distinct values than this is no copy of a label."""
+"""A column of more distinct values than this is no copy of a label; nor one with fewer than `_EACH` rows a value."""
+_EACH: Final = 10
 _VARIES: Final = 0.98
 _UNIQUE: Final = 0.98
 _MANY: Final = 100
@@ -132,7 +133,7 @@ def _repeats(column: Column, label: NDArray[np.object_]) -> bool:
     """True if the column says the label, or the label the column, though neither is nearly constant."""
     distinct, codes = np.unique(column_values(column), return_inverse=True)
     values, classes = np.unique(label.astype(str), return_inverse=True)
-    if not 1 < len(distinct) <= _FEW or len(values) < 2:
+    if not 1 < len(distinct) <= min(_FEW, len(label) // _EACH) or len(values) < 2:
         return False
     counts = np.zeros((len(distinct), len(values)), dtype=np.int64)
     np.add.at(counts, (codes, classes), 1)
