@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
@@ -79,10 +80,10 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
         with parts.panel("Saved plots"), ui.element("ul").classes("history"):
             for kept in plots.items:
                 with ui.element("li"):
-                    parts.button(kept.title, lambda kept=kept: again(kept.id), icon="insert_chart")
+                    parts.button(kept.title, partial(again, kept.id), icon="insert_chart")
                     parts.text("span", f"by {kept.by}", "muted")
                     if visit.may(Role.ANALYST):
-                        parts.button("Remove", lambda kept=kept: remove(kept.id), kind="danger")
+                        parts.button("Remove", partial(remove, kept.id), kind="danger")
 
     async def again(plot_id: int) -> None:
         with visit.acting():

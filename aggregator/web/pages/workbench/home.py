@@ -134,7 +134,7 @@ async def build(visit: Visit) -> None:
                 uploads.picker("Upload a file", uploads.ROUTE, arrived)
                 parts.button("Flows of the agents", lambda: connecting.lake(visit), icon="sensors")
                 if visit.may(Role.OPERATOR):
-                    parts.button("Database", lambda: connecting.database(visit), icon="database")
+                    parts.button("Database", lambda: connecting.database(visit), icon="storage")
                     parts.button("Remote file", lambda: connecting.remote(visit, room.schemes), icon="cloud_download")
     with parts.panel("Data sets", flush=True) as head:
         with head:

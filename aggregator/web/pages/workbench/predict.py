@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -13,6 +14,8 @@ from aggregator.web.pages.workbench import prediction, uploads, words
 from aggregator.workbench import datasets, experiments, predictions, results
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aggregator.users import Principal
     from aggregator.web.pages.visits import Visit
     from aggregator.workbench.rows import Experiment, Prediction
@@ -126,9 +129,6 @@ async def _typed(visit: Visit, one: Experiment, model: str, holder: ui.expansion
     form = (await in_thread(predictions.row_form, visit.services, one.id, model))[:MOST_FIELDS]
     given: dict[str, Any] = {}
 
-    def set_(name: str, value: Any) -> None:
-        given[name] = value
-
     async def go() -> None:
         with visit.acting() as actor:
             busy.visible = True
@@ -144,20 +144,26 @@ async def _typed(visit: Visit, one: Experiment, model: str, holder: ui.expansion
         for column in form:
             name, start = str(column["name"]), column.get("fill")
             given[name] = start
-            if column.get("kind") == "word":
-                known = [str(word) for word in column.get("words") or ()]
-                made = ui.select(
-                    sorted({*known, str(start or "")}), value=str(start or ""), label=name, with_input=True,
-                    new_value_mode="add-unique", on_change=lambda event, name=name: set_(name, event.value),
-                )  # fmt: skip
-            else:
-                made = ui.number(name, value=start, on_change=lambda event, name=name: set_(name, event.value))
-            made.props("outlined dense")
+            _field(column, name, start, partial(given.__setitem__, name))
         parts.button("Predict this row", go, kind="main")
         busy = ui.spinner(size="sm")
         busy.visible = False
     with holder:
         place = ui.element("div")
+
+
+def _field(column: dict[str, Any], name: str, start: Any, changed: Callable[[Any], None]) -> None:
+    def heard(event: Any) -> None:
+        changed(event.value)
+
+    if column.get("kind") != "word":
+        ui.number(name, value=start, on_change=heard).props("outlined dense")
+        return
+    known = sorted({*(str(word) for word in column.get("words") or ()), str(start or "")})
+    made = ui.select(
+        known, value=str(start or ""), label=name, with_input=True, new_value_mode="add-unique", on_change=heard
+    )
+    made.props("outlined dense")
 
 
 async def _one(visit: Visit, actor: Principal, one: Experiment, model: str, given: dict[str, Any]) -> dict[str, Any]:
