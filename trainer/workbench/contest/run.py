@@ -124,7 +124,8 @@ class Contest:
             if described.name not in self.entries:
                 self._first(described, len(wanted) - at)
                 self._write("running")
-        if self.settings.search and self.judged:
+        # A network's settings are not searched: one fit of it is most of a budget, and its epochs are what takes time.
+        if self.settings.search and self.judged and self.settings.kind == "ml":
             self._search()
         self._blend()
         self._choose()
