@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-_URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL: Final = re.compile(r"^[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
 _WEB: Final = frozenset({"http", "https"})
 _HOSTED: Final = frozenset({"ftp", "sftp", "ssh", "smb", "webhdfs", "hdfs", "webdav"})
 _HOPS: Final = 5
