@@ -24,6 +24,7 @@ from trainer.judging import sets
 from trainer.progress import STYLES, Progress
 from trainer.tables import cli as tables
 from trainer.traffic import cli as traffic
+from trainer.workbench import cli as workbench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     publish.add_argument("--token-file", type=Path, required=True, metavar="FILE", help="file that holds an API token")
 
     tables.add_arguments(commands, _clock)
+    workbench.add_arguments(commands)
     traffic.add_arguments(commands).set_defaults(run=lambda options, _progress: traffic.run(options))
     return parser
 

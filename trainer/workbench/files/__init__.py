@@ -1,0 +1,1 @@
+"""Files of a run: the model with its preprocessing as one ONNX graph, and what it was made from."""
