@@ -135,7 +135,9 @@ class Opened:
                 parts.append(np.asarray(self.session.run([self.output], fed)[0], dtype=np.float32))
         except Exception as error:
             # onnxruntime raises types of its own for what a graph does not like.
-            raise ModelError(f"predicting with {self.title}: onnxruntime says {error}; run the experiment again") from error
+            raise ModelError(
+                f"predicting with {self.title}: onnxruntime says {error}; run the experiment again"
+            ) from error
         found = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return found if self.judges_classes else found.reshape(-1)
 
@@ -173,12 +175,16 @@ def open_model(folder: Path) -> Opened:
     except OSError as error:
         raise ModelError(f"opening model {folder}: {GRAPH}: {error.strerror}; run the experiment again") from error
     if told.get("sha256") and hashlib.sha256(data).hexdigest() != told["sha256"]:
-        raise ModelError(f"opening model {folder}: {GRAPH} is not the file its description names; run the experiment again")
+        raise ModelError(
+            f"opening model {folder}: {GRAPH} is not the file its description names; run the experiment again"
+        )
     session = _session(data, folder)
     columns = _columns(told, folder)
     inputs = [entry.name for entry in session.get_inputs()]
     if sorted(inputs) != sorted(wanted.input for wanted in columns):
-        raise ModelError(f"opening model {folder}: the graph and its description name other columns; run the experiment again")
+        raise ModelError(
+            f"opening model {folder}: the graph and its description name other columns; run the experiment again"
+        )
     output = "chances" if told["judges"] == "classes" else "strangeness"
     if output not in [entry.name for entry in session.get_outputs()]:
         raise ModelError(f"opening model {folder}: the graph has no output {output}; run the experiment again")
@@ -190,9 +196,13 @@ def describe(folder: Path) -> dict[str, Any]:
     try:
         told = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(f"opening model {folder}: {DESCRIPTION}: {error.strerror}; give the folder of a model") from error
+        raise ModelError(
+            f"opening model {folder}: {DESCRIPTION}: {error.strerror}; give the folder of a model"
+        ) from error
     except ValueError as error:
-        raise ModelError(f"opening model {folder}: {DESCRIPTION} is no JSON ({error}); run the experiment again") from error
+        raise ModelError(
+            f"opening model {folder}: {DESCRIPTION} is no JSON ({error}); run the experiment again"
+        ) from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         found = told.get("format") if isinstance(told, dict) else None
         raise ModelError(f"opening model {folder}: its format is {found!r}, this version reads {FORMAT!r}")
@@ -212,7 +222,9 @@ def _session(data: bytes, folder: Path) -> Any:
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"opening model {folder}: onnxruntime refuses it ({error}); run the experiment again") from error
+        raise ModelError(
+            f"opening model {folder}: onnxruntime refuses it ({error}); run the experiment again"
+        ) from error
 
 
 def _columns(told: Mapping[str, Any], folder: Path) -> tuple[Wanted, ...]:
@@ -230,7 +242,9 @@ def _wanted(entry: Mapping[str, Any]) -> Wanted:
     if kind == "word":
         words = tuple(str(word) for word in entry.get("words") or ())
         typical: float | str = str(fill) if fill is not None else (words[0] if words else "")
-        return Wanted(str(entry["input"]), str(entry["name"]), str(entry["type"]), kind, typical, words=frozenset(words))
+        return Wanted(
+            str(entry["input"]), str(entry["name"]), str(entry["type"]), kind, typical, words=frozenset(words)
+        )
     middle = entry.get("median") if entry.get("median") is not None else fill
     low, high = entry.get("low"), entry.get("high")
     return Wanted(
@@ -242,3 +256,15 @@ def _wanted(entry: Mapping[str, Any]) -> Wanted:
         None if low is None else float(low),
         None if high is None else float(high),
     )
+
+
+def label_of(folder: Path) -> str | None:
+    """The label column of the run that the model in `folder` comes from; None where nothing says so."""
+    for path in (folder / DESCRIPTION, folder.parent.parent / "result.json", folder.parent.parent / "settings.json"):
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(told, dict) and told.get("label"):
+            return str(told["label"])
+    return None

@@ -82,7 +82,9 @@ def _check_renames(renames: Mapping[str, str], wanted: Sequence[Wanted], found: 
         if theirs not in found:
             raise ColumnsMissing(f"renaming {theirs!r}: the table has no such column; it has {listed(found)}")
         if mine not in known:
-            raise ColumnsMissing(f"renaming {theirs!r} to {mine!r}: the model has no such column; it has {listed(sorted(known))}")
+            raise ColumnsMissing(
+                f"renaming {theirs!r} to {mine!r}: the model has no such column; it has {listed(sorted(known))}"
+            )
     if len(set(renames.values())) < len(renames):
         raise ColumnsMissing("renaming: two columns of the table are to be the same column of the model; choose one")
 

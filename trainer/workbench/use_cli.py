@@ -1,0 +1,140 @@
+"""`workbench predict, download, explain, script, verify, promote`: arguments, and what is done with them.
+
+Nothing heavy is imported until a verb runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from protos.exits import ExitCode
+from trainer.arguments import positive
+from trainer.errors import SettingsUnusable
+from trainer.progress import STYLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer.progress import Progress
+    from trainer.workbench.prediction.incoming import Incoming
+
+STDIN: Final = "-"
+
+
+def add_arguments(verbs: Any) -> None:
+    """Add the verbs that use what a run has made."""
+    _add_predict(verbs)
+    download: argparse.ArgumentParser = verbs.add_parser("download", help="write the rows of a prediction as CSV")
+    download.set_defaults(run=_download)
+    download.add_argument("folder", type=Path, metavar="DIR", help="folder of a prediction")
+    download.add_argument("--out", type=Path, required=True, metavar="CSV")
+
+
+def _add_predict(verbs: Any) -> None:
+    predict: argparse.ArgumentParser = verbs.add_parser("predict", help="predict new rows with a model of a run")
+    predict.set_defaults(run=_predict)
+    predict.add_argument("--model", type=Path, required=True, metavar="MODELDIR", help="folder of the model")
+    predict.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="a table.parquet, a file a data set can be made of, or - for a pasted table or a JSON row on standard input",
+    )
+    predict.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for rows.parquet, summary.json")
+    predict.add_argument(
+        "--reasons", type=_count, default=3, metavar="N", help="columns named a row (default 3); 0: none"
+    )
+    predict.add_argument("--reason-rows", type=positive, metavar="N", help="most rows that get reasons (default 5000)")
+    predict.add_argument("--limit-rows", type=positive, metavar="N", help="only the first rows")
+    predict.add_argument(
+        "--label", metavar="COLUMN", help="column that says what rows are; that of the run if not given"
+    )
+    predict.add_argument(
+        "--rename", action="append", default=[], metavar="THEIRS=MINE", help="which of the model's columns one is"
+    )
+    predict.add_argument("--rename-alike", action="store_true", help="take columns whose names differ in spelling only")
+    predict.add_argument(
+        "--fill-missing", action="store_true", help="fill with typical values, however many are missing"
+    )
+    predict.add_argument("--json", action="store_true", help="print the summary as JSON")
+    _add_progress(predict)
+
+
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--progress", choices=STYLES, help="how progress is shown")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 100")
+    return value
+
+
+def _predict(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.prediction.opened import label_of, open_model
+    from trainer.workbench.prediction.predict import MOST_REASONED, Asked, predict
+
+    asked = Asked(
+        reasons=options.reasons,
+        reasoned_rows=options.reason_rows or MOST_REASONED,
+        renames=_renames(options.rename),
+        rename_alike=options.rename_alike,
+        fill_missing=options.fill_missing,
+        label=options.label or label_of(options.model),
+    )
+    opened = open_model(options.model)
+    with _incoming(options.data, options.limit_rows) as incoming:
+        told = predict(opened, incoming, options.out, asked, progress)
+    progress.end()
+    if options.json:
+        print(json.dumps(told))
+    elif not progress.event("result", {"summary": str(options.out / "summary.json")}):
+        counts = ", ".join(f"{name} {rows}" for name, rows in told["counts"].items())
+        print(f"rows       {told['rows']}\ncounts     {counts}\nanomalies  {told['anomalies']}")
+        for note in (*told["schema"]["notes"], *told["notes"]):
+            print(f"note       {note}")
+    return ExitCode.OK
+
+
+def _renames(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        theirs, equals, mine = pair.partition("=")
+        if not equals or not theirs or not mine:
+            raise SettingsUnusable(f"renaming: {pair!r} is not THEIRS=MINE, such as src-bytes=src_bytes")
+        found[theirs] = mine
+    return found
+
+
+@contextlib.contextmanager
+def _incoming(data: str, limit: int | None) -> Iterator[Incoming]:
+    from trainer.workbench.prediction.incoming import MOST_PASTED, from_parquet, from_text
+
+    if data == STDIN:
+        yield from_text(sys.stdin.buffer.read(MOST_PASTED + 1), limit=limit)
+        return
+    path = Path(data)
+    if path.suffix == ".parquet":
+        yield from_parquet(path, limit=limit)
+        return
+    from trainer.workbench.prediction import imported
+
+    with tempfile.TemporaryDirectory(prefix="anomaflow-predict-") as folder:
+        yield from_parquet(imported.table(path, Path(folder)), limit=limit)
+
+
+def _download(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.prediction import download
+    from trainer.workbench.prediction.predict import ROWS
+
+    rows = download.save(options.folder / ROWS, options.out)
+    progress.end()
+    print(f"{rows} rows in {options.out}")
+    return ExitCode.OK
