@@ -6,6 +6,8 @@
     │   ├── ForeignRows          a Parquet file of another schema or another feature contract
     │   ├── NotEnoughRows        a role of the split has too few rows to mean anything
     │   ├── TableUnreadable      a table that is empty, ragged, or without the column or label it needs
+    │   ├── DatasetRefused       a table that breaks a limit, or is not what it says it is
+    │   ├── SourceUnreachable    a database or remote file that is away, says no, or may not be asked
     │   ├── SettingsUnusable     settings of an experiment that name what does not exist, or ask for what cannot be done
     │   ├── ColumnsMissing       a table to predict on that lacks too many of the columns the model was made on
     │   └── TruthUnreadable      a capture manifest, or a rule in it, that cannot be understood
@@ -52,6 +54,14 @@ class NotEnoughRows(DataError):
 
 class TableUnreadable(DataError):
     """A table that is empty, ragged, or without the column or label it needs."""
+
+
+class DatasetRefused(DataError):
+    """A table that breaks a limit, or is not what it says it is."""
+
+
+class SourceUnreachable(DataError):
+    """A database or remote file that is away, says no, or may not be asked."""
 
 
 class SettingsUnusable(DataError):

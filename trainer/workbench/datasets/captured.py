@@ -1,0 +1,2 @@
+"""To come."""
+def is_url(source): return "://" in source
