@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from trainer.progress import Progress
     from trainer.workbench.prediction.incoming import Incoming
+    from trainer.workbench.prediction.predict import Tell
 
 STDIN: Final = "-"
 
@@ -44,7 +46,7 @@ def _add_predict(verbs: Any) -> None:
         "--data",
         required=True,
         metavar="FILE",
-        help="a table.parquet, a file a data set can be made of, or - for a pasted table or a JSON row on standard input",
+        help="a table.parquet, a file a data set can be made of, or - for a pasted table or JSON row on standard input",
     )
     predict.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for rows.parquet, summary.json")
     predict.add_argument(
@@ -70,6 +72,33 @@ def _add_progress(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--progress", choices=STYLES, help="how progress is shown")
 
 
+def _tell(options: argparse.Namespace, progress: Progress) -> Tell:
+    """Progress as the workbench tells it: one object a line, or the trainer's bar."""
+    if options.progress != "json":
+        return progress.stage
+    reached = 0.0
+
+    def tell(stage: str, fraction: float, message: str) -> None:
+        nonlocal reached
+        reached = max(reached, min(fraction, 1.0))
+        _line({"event": "stage", "stage": stage, "fraction": round(reached, 4), "message": message})
+
+    return tell
+
+
+def _ended(options: argparse.Namespace, message: str) -> bool:
+    """Tell a program that follows that all went well; False when none does."""
+    if options.progress != "json":
+        return False
+    _line({"event": "end", "state": "done", "message": message})
+    return True
+
+
+def _line(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"at_ms": time.time_ns() // 1_000_000, **event}) + "\n")
+    sys.stdout.flush()
+
+
 def _count(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 100:
@@ -90,12 +119,13 @@ def _predict(options: argparse.Namespace, progress: Progress) -> ExitCode:
         label=options.label or label_of(options.model),
     )
     opened = open_model(options.model)
-    with _incoming(options.data, options.limit_rows) as incoming:
-        told = predict(opened, incoming, options.out, asked, progress)
+    tell = _tell(options, progress)
+    with _incoming(options.data, options.limit_rows, tell) as incoming:
+        told = predict(opened, incoming, options.out, asked, tell)
     progress.end()
     if options.json:
         print(json.dumps(told))
-    elif not progress.event("result", {"summary": str(options.out / "summary.json")}):
+    elif not _ended(options, f"{told['rows']:,} rows, {told['anomalies']:,} anomalies"):
         counts = ", ".join(f"{name} {rows}" for name, rows in told["counts"].items())
         print(f"rows       {told['rows']}\ncounts     {counts}\nanomalies  {told['anomalies']}")
         for note in (*told["schema"]["notes"], *told["notes"]):
@@ -114,7 +144,7 @@ def _renames(pairs: list[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _incoming(data: str, limit: int | None) -> Iterator[Incoming]:
+def _incoming(data: str, limit: int | None, tell: Tell) -> Iterator[Incoming]:
     from trainer.workbench.prediction.incoming import MOST_PASTED, from_parquet, from_text
 
     if data == STDIN:
@@ -127,7 +157,7 @@ def _incoming(data: str, limit: int | None) -> Iterator[Incoming]:
     from trainer.workbench.prediction import imported
 
     with tempfile.TemporaryDirectory(prefix="anomaflow-predict-") as folder:
-        yield from_parquet(imported.table(path, Path(folder)), limit=limit)
+        yield from_parquet(imported.table(path, Path(folder), tell), limit=limit, name=path.name)
 
 
 def _download(options: argparse.Namespace, progress: Progress) -> ExitCode:

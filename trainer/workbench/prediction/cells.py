@@ -10,6 +10,7 @@ Promises:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -110,27 +111,33 @@ def filled(wanted: Wanted, rows: int) -> Values:
 
 
 def texts(array: Any) -> Any:
-    """An Arrow array of any type as a dictionary array of texts: numbers as they would be written, `1` and not `1.0`."""
+    """An Arrow array of any type as a dictionary array of texts; numbers as a run writes them, `1` and not `1.0`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(array.type):
-        if not pa.types.is_string(array.type.value_type):
-            array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
-        return array
-    if pa.types.is_floating(array.type):
-        different = pc.dictionary_encode(array)
-        written = [None if value is None else _written(value) for value in different.dictionary.to_pylist()]
-        return pa.DictionaryArray.from_arrays(different.indices, pa.array(written, pa.string()))
-    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        array = array.cast(pa.string())
-    elif pa.types.is_large_string(array.type):
-        array = array.cast(pa.string())
-    return pc.dictionary_encode(array)
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.string()))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pc.dictionary_encode(array.cast(pa.string()))
+    if pa.types.is_temporal(kind) or pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        return pc.dictionary_encode(array.cast(pa.string()))
+    numbers = pc.dictionary_encode(_floats(array).cast(pa.float32()))
+    written = [MISSING if math.isnan(value) else f"{value:.9g}" for value in numbers.dictionary.to_pylist()]
+    return pa.DictionaryArray.from_arrays(numbers.indices, pa.array(written, pa.string()))
 
 
-def _written(value: float) -> str:
-    return MISSING if value != value else f"{value:.15g}"  # noqa: PLR0124 - NaN alone differs from itself
+def _floats(array: Any) -> Any:
+    """An Arrow array of numbers, truth values or times (seconds since 1970) as float64, nulls kept."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
+        milliseconds = array.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
+        return pc.divide(milliseconds.cast(pa.float64(), safe=False), 1000.0)
+    if pa.types.is_boolean(array.type):
+        array = array.cast(pa.int8())
+    return array.cast(pa.float64(), safe=False)
 
 
 def _words(array: Any, wanted: Wanted, odd: Oddities) -> Values:
@@ -156,14 +163,13 @@ def _numbers(array: Any, wanted: Wanted, odd: Oddities) -> Values:
     if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         values = _read(array, odd)
     else:
-        if pa.types.is_timestamp(kind):
-            array = array.cast(pa.timestamp("ms", tz=kind.tz)).cast(pa.int64())
-        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        values = _floats(array).to_numpy(zero_copy_only=False)
     values = np.array(values, dtype=np.float64)
     _look(values, wanted, odd)
     infinite = np.isinf(values)
     if infinite.any():
-        bound = np.where(values > 0, wanted.high, wanted.low).astype(np.float64)
+        low, high = (np.nan if bound is None else bound for bound in (wanted.low, wanted.high))
+        bound = np.where(values > 0, high, low)
         values[infinite] = bound[infinite]
     limit = float(np.finfo(np.float32).max)
     return np.clip(values, -limit, limit).astype(np.float32)

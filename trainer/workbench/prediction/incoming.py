@@ -36,8 +36,11 @@ class Incoming:
     batches: Callable[[], Iterator[Any]]
 
 
-def from_parquet(path: Path, *, limit: int | None = None) -> Incoming:
-    """The table at `path`, or its first `limit` rows. Raises `SourceMissing` or `TableUnreadable`."""
+def from_parquet(path: Path, *, limit: int | None = None, name: str | None = None) -> Incoming:
+    """The table at `path`, or its first `limit` rows; `name` is what people know it by.
+
+    Raises `SourceMissing` or `TableUnreadable`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -61,7 +64,7 @@ def from_parquet(path: Path, *, limit: int | None = None) -> Incoming:
                 yield batch.slice(0, left)
                 left -= batch.num_rows
 
-    return Incoming(path.name, tuple(schema.names), rows, batches)
+    return Incoming(name or path.name, tuple(schema.names), rows, batches)
 
 
 def from_text(data: bytes, *, name: str = "pasted rows", limit: int | None = None) -> Incoming:

@@ -232,7 +232,7 @@ def _columns(told: Mapping[str, Any], folder: Path) -> tuple[Wanted, ...]:
         return tuple(_wanted(entry) for entry in told["columns"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"opening model {folder}: its columns cannot be read ({type(error).__name__}: {error}); run the experiment again"
+            f"opening model {folder}: its columns are unreadable ({type(error).__name__}: {error}); run the experiment again"
         ) from error
 
 

@@ -4,8 +4,8 @@
     the strangest rows:       reasons, at most `MOST_REASONED` of them
     once more through it:     its columns, prediction, score, chance and reasons are written
 
-Both files appear by rename, the summary last: where it is, the rows are whole. Which rows get reasons does not depend on
-how the table is cut into batches: flagged ones first, the strangest first; of others only the first rows a person sees.
+Both files appear by rename, the summary last: where it is, the rows are whole. Which rows get reasons does not depend
+on how the table is cut into batches: flagged ones, the strangest first; of others only the first rows a person sees.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from trainer.workbench.prediction.cells import Cells, texts
 from trainer.workbench.prediction.reasons import reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from trainer.progress import Progress
     from trainer.workbench.prediction.incoming import Incoming
     from trainer.workbench.prediction.opened import Opened
     from trainer.workbench.prediction.reasons import Reason
+
+    Tell = Callable[[str, float, str], None]
+    """Told the stage, the fraction of the whole that is done (it never falls), and a message."""
 
 ROWS: Final = "rows.parquet"
 SUMMARY: Final = "summary.json"
@@ -56,7 +58,7 @@ class Asked:
     label: str | None = None
 
 
-def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, progress: Progress) -> dict[str, Any]:
+def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
     """Predict every row of `incoming` into the folder `out`; the summary. Raises `TrainerError`."""
     matched = _match(opened, incoming, asked)
     cells = Cells(opened.columns, matched.taken)
@@ -72,12 +74,12 @@ def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, progres
             words = [*encoded.dictionary.to_pylist(), None]
             kept.add_labels(words, encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False))
         done += batch.num_rows
-        progress.stage("predict", 0.6 * done / max(incoming.rows, 1), f"{done} rows predicted")
+        tell("predict", 0.6 * done / max(incoming.rows, 1), f"{done} rows predicted")
     whole = kept.whole()
     chosen = _chosen(whole, asked)
-    progress.stage("predict", 0.6, f"finding reasons for {len(chosen)} rows")
+    tell("predict", 0.6, f"finding reasons for {len(chosen)} rows")
     found = _reasons(opened, incoming, cells, chosen, asked.reasons)
-    progress.stage("predict", 0.8, "writing the rows")
+    tell("predict", 0.8, "writing the rows")
     preview = _write(incoming, whole, found, out / ROWS)
     odd = cells.told()
     seen = {
@@ -99,7 +101,7 @@ def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, progres
         more |= {"label": label, "labelled": labelled.metrics(whole, opened)}
     told = summary.told(whole, seen, more)
     write(out / SUMMARY, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
-    progress.stage("predict", 1.0, "done")
+    tell("predict", 1.0, "done")
     return told
 
 

@@ -1,7 +1,7 @@
 """What is said of all rows of a prediction together: one JSON object, in which nothing is NaN.
 
-What is kept of a row while the table goes by is its prediction, score and chance (eleven bytes), and its label where the
-table has one: a million rows are a few tens of megabytes.
+What is kept of a row while the table goes by is its prediction, score and chance (eleven bytes), and its label where
+the table has one: a million rows are a few tens of megabytes.
 """
 
 from __future__ import annotations

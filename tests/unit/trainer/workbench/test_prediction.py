@@ -16,7 +16,6 @@ from workbench_models import Number, Word, write_file
 
 from trainer.errors import ModelError, TableUnreadable
 from trainer.main import main
-from trainer.progress import Progress
 from trainer.workbench.prediction import download, incoming, reasons
 from trainer.workbench.prediction.cells import Cells
 from trainer.workbench.prediction.opened import open_model
@@ -30,7 +29,10 @@ COLUMNS = (
     Number("rate", 0.5),
     Word("flag", {"SF": 0.0, "S0": 3.0}, another=1.0),
 )
-QUIET = Progress("none", out=io.StringIO(), terminal=io.StringIO())
+
+
+def quiet(_stage: str, _fraction: float, _message: str) -> None:
+    """Progress nobody follows."""
 
 
 def table(path: Path, **columns: Any) -> Path:
@@ -43,7 +45,7 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 
 def run(model: Path, data: Path, out: Path, **asked: Any) -> dict[str, Any]:
-    return predict(open_model(model), incoming.from_parquet(data), out, Asked(**asked), QUIET)
+    return predict(open_model(model), incoming.from_parquet(data), out, Asked(**asked), quiet)
 
 
 def test_rows_get_prediction_score_chance_and_reasons(tmp_path: Path):
@@ -95,7 +97,7 @@ def test_types_that_differ_are_read_as_what_was_learnt(tmp_path: Path):
     batch = pa.record_batch(
         {
             "size": pa.array([True, False]),
-            "rate": pa.array([1_000, 2_000], pa.timestamp("ms", tz="UTC")),
+            "rate": pa.array([1_000_000, 2_000_000], pa.timestamp("ms", tz="UTC")),
             "flag": pa.array(["SF", "S0"]).dictionary_encode(),
             "code": pa.array([6.0, None]),
         }
@@ -265,3 +267,16 @@ def test_a_table_that_lacks_columns_ends_with_the_exit_code_for_data(tmp_path: P
         main(["workbench", "predict", "--model", str(model), "--data", str(data), "--out", str(tmp_path / "p")]) == 10
     )
     assert "lacks 2 of the 3 columns" in capsys.readouterr().err
+
+
+def test_a_raw_file_is_brought_in_as_a_data_set_is(tmp_path: Path, capsys: Any):
+    """A CSV file is read and typed as an import does it, and progress is told one object a line."""
+    model = write_file(tmp_path / "m", COLUMNS)
+    (tmp_path / "new.csv").write_text("size,rate,flag\n9,0,S0\n2,0.5,SF\n")
+    arguments = ["--model", str(model), "--data", str(tmp_path / "new.csv"), "--out", str(tmp_path / "p")]
+    assert main(["workbench", "predict", *arguments, "--progress", "json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    shares = [event["fraction"] for event in events if event["event"] == "stage"]
+    assert shares == sorted(shares)
+    assert events[-1]["state"] == "done"
+    assert json.loads((tmp_path / "p" / "summary.json").read_text())["source"] == "new.csv"

@@ -8,9 +8,12 @@ from trainer.errors import ColumnsMissing
 from trainer.workbench.prediction import schema
 from trainer.workbench.prediction.opened import Wanted
 
-WANTED = tuple(
-    Wanted(f"c{place}", name, "number", "number", 5.0) for place, name in enumerate(("src_bytes", "dst_bytes", "hot"))
-) + (Wanted("c3", "flag", "categorical", "word", "SF", words=frozenset({"SF"})),)
+WANTED = (
+    Wanted("c0", "src_bytes", "number", "number", 5.0),
+    Wanted("c1", "dst_bytes", "number", "number", 5.0),
+    Wanted("c2", "hot", "number", "number", 5.0),
+    Wanted("c3", "flag", "categorical", "word", "SF", words=frozenset({"SF"})),
+)
 
 
 def test_exact_names_are_taken_in_any_order():
