@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from protos.exits import ExitCode
-from trainer.arguments import positive
+from trainer.arguments import amount, positive
 from trainer.errors import SettingsUnusable
 from trainer.progress import STYLES
 
@@ -32,6 +32,7 @@ STDIN: Final = "-"
 def add_arguments(verbs: Any) -> None:
     """Add the verbs that use what a run has made."""
     _add_predict(verbs)
+    _add_explain(verbs)
     download: argparse.ArgumentParser = verbs.add_parser("download", help="write the rows of a prediction as CSV")
     download.set_defaults(run=_download)
     download.add_argument("folder", type=Path, metavar="DIR", help="folder of a prediction")
@@ -66,6 +67,32 @@ def _add_predict(verbs: Any) -> None:
     )
     predict.add_argument("--json", action="store_true", help="print the summary as JSON")
     _add_progress(predict)
+
+
+def _add_explain(verbs: Any) -> None:
+    explain: argparse.ArgumentParser = verbs.add_parser("explain", help="say why a model says what it says")
+    explain.set_defaults(run=_explain)
+    explain.add_argument("--model", type=Path, required=True, metavar="MODELDIR", help="folder of the model")
+    explain.add_argument(
+        "--table",
+        required=True,
+        metavar="FILE",
+        help="the rows: a table.parquet, or another file a data set can be made of",
+    )
+    explain.add_argument("--method", choices=("shap", "shap-row", "lime", "importance", "partial"), required=True)
+    explain.add_argument("--row", type=int, metavar="N", help="which row, from 0, for shap-row and lime")
+    explain.add_argument("--feature", metavar="COLUMN", help="which column, for partial")
+    explain.add_argument("--class", dest="wanted", metavar="CLASS", help="the class whose chance is explained")
+    explain.add_argument("--label", metavar="COLUMN", help="the column that says what rows are, for importance")
+    explain.add_argument(
+        "--background", type=Path, metavar="FILE", help="table that rows are compared with; the run's own if not given"
+    )
+    explain.add_argument("--rows", type=positive, metavar="N", help="most rows looked at")
+    explain.add_argument("--seconds", type=amount, default=60.0, help="about how long it may take (default 60)")
+    explain.add_argument("--seed", type=int, default=7, help="seed of everything random (default 7)")
+    explain.add_argument("--out", type=Path, metavar="FILE", help="where the JSON goes; standard output if not given")
+    explain.add_argument("--json", action="store_true", help="print it as JSON as well")
+    _add_progress(explain)
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +157,44 @@ def _predict(options: argparse.Namespace, progress: Progress) -> ExitCode:
         print(f"rows       {told['rows']}\ncounts     {counts}\nanomalies  {told['anomalies']}")
         for note in (*told["schema"]["notes"], *told["notes"]):
             print(f"note       {note}")
+    return ExitCode.OK
+
+
+def _explain(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.explanation import explain
+    from trainer.workbench.prediction.incoming import from_parquet
+    from trainer.workbench.prediction.opened import label_of, open_model, table_of
+
+    asked = explain.Asked(
+        options.method,
+        row=options.row,
+        feature=options.feature,
+        wanted=options.wanted,
+        rows=options.rows,
+        label=options.label or label_of(options.model),
+        seed=options.seed,
+    )
+    ends = time.monotonic() + options.seconds
+    opened, tell = open_model(options.model), _tell(options, progress)
+    with _incoming(options.table, None, tell) as incoming:
+        path = options.background or table_of(options.model)
+        told = explain.explain(
+            opened,
+            incoming,
+            incoming if path is None else from_parquet(path),
+            asked,
+            seconds_left=lambda: ends - time.monotonic(),
+            tell=tell,
+        )
+    progress.end()
+    if options.out is not None:
+        explain.save(told, options.out)
+    if options.json or options.out is None:
+        print(json.dumps(told))
+    elif not _ended(options, told["title"]):
+        print(told["title"])
+        for item in told["items"][:10]:
+            print(f"  {item['feature']:<32} {item['value']!s:<20} {item['effect']}")
     return ExitCode.OK
 
 

@@ -232,7 +232,7 @@ def _columns(told: Mapping[str, Any], folder: Path) -> tuple[Wanted, ...]:
         return tuple(_wanted(entry) for entry in told["columns"])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"opening model {folder}: its columns are unreadable ({type(error).__name__}: {error}); run the experiment again"
+            f"opening model {folder}: its columns: ({type(error).__name__}: {error}); run the experiment again"
         ) from error
 
 
@@ -268,3 +268,13 @@ def label_of(folder: Path) -> str | None:
         if isinstance(told, dict) and told.get("label"):
             return str(told["label"])
     return None
+
+
+def table_of(folder: Path) -> Path | None:
+    """The table of the run that the model in `folder` comes from, where it still lies; None elsewhere."""
+    try:
+        told = json.loads((folder.parent.parent / "data.json").read_text(encoding="utf-8"))
+        table = folder.parent.parent / told["table"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return table if table.is_file() else None
