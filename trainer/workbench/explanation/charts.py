@@ -65,7 +65,13 @@ def curve(
         }
         for line in lines
     ]
-    main = {"type": "line" if numbers else "bar", "name": axis, "data": points(mean), "showSymbol": False, "z": 5}
+    main: dict[str, Any] = {
+        "type": "line" if numbers else "bar",
+        "name": axis,
+        "data": points(mean),
+        "showSymbol": False,
+        "z": 5,
+    }
     main |= {"lineStyle": {"color": PLAIN, "width": 3}} if numbers else {}
     return {
         "animation": False,

@@ -6,14 +6,13 @@ explanation as long as time did not end it; nothing in the JSON is NaN; the file
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
 from trainer.errors import SettingsUnusable
-from trainer.making.export import write
+from trainer.workbench.contest.folder import write
 from trainer.workbench.explanation import charts, sampling
 from trainer.workbench.explanation import importance as importances
 from trainer.workbench.explanation import lime as locals_
@@ -111,7 +110,7 @@ def explain(
 
 def save(told: dict[str, Any], out: Path) -> None:
     """Write the explanation by rename. Raises `OutputError`."""
-    write(out, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+    write(out, told)
 
 
 def _of_row(
@@ -139,7 +138,7 @@ def _of_row(
         title = f"Row {asked.row} in its neighbourhood (LIME)"
         note = (
             f"A plain model that follows the {asks.meaning} near this row: what keeping the row's value of a column "
-            f"adds, compared with values of {len(others):,} background rows. It explains {max(near.fidelity, 0):.0%} of "
+            f"adds, compared with values of {len(others):,} background rows. It tells {max(near.fidelity, 0):.0%} of "
             "how the model's answers vary there; below about half, trust SHAP more."
         )
     else:
@@ -176,7 +175,8 @@ def _importance(asks: Subject, found: importances.Importance, shown: str) -> dic
     )
     note = (
         f"{lost} when the values of one column are shuffled, on {shown}, mean of {importances.REPEATS} times; the "
-        "value is the deviation between them. Columns that say the same stand in for each other, and then both look unimportant."
+        "value is the deviation between them. Columns that say the same stand in for each "
+        "other, and then both look unimportant."
     )
     if found.columns_done < len(order):
         note += f" Time ended it after {found.columns_done} of {len(order)} columns."

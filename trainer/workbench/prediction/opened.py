@@ -99,7 +99,7 @@ class Opened:
 
     @property
     def threshold(self) -> float | None:
-        """The strangeness from which a detector calls a row an anomaly."""
+        """The strangeness beyond which a detector calls a row an anomaly."""
         value = self.told.get("threshold")
         return None if value is None else float(value)
 
@@ -159,7 +159,7 @@ class Opened:
         score = self.score_of(raw)
         if not self.judges_classes:
             limit = self.threshold
-            flagged = np.zeros(len(raw), dtype=np.bool_) if limit is None else raw >= limit
+            flagged = np.zeros(len(raw), dtype=np.bool_) if limit is None else raw > limit
             return Answer((ORDINARY, ANOMALY), flagged.astype(np.int16), score, flagged)
         prediction = raw.argmax(axis=1).astype(np.int16)
         places = self._benign_places

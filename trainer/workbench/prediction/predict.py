@@ -10,7 +10,6 @@ on how the table is cut into batches: flagged ones, the strangest first; of othe
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.errors import OutputError
-from trainer.making.export import write
+from trainer.workbench.contest.folder import write
 from trainer.workbench.prediction import labelled, schema, summary
 from trainer.workbench.prediction.cells import Cells, texts
 from trainer.workbench.prediction.reasons import reasons
@@ -68,11 +67,12 @@ def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, tell: T
     for batch in incoming.batches():
         if batch.num_rows == 0:
             continue
-        kept.add(opened.ask(cells.values(batch)))
+        answer = opened.ask(cells.values(batch))
+        kept.add(answer)
         if label is not None:
             encoded = texts(batch.column(label))
             words = [*encoded.dictionary.to_pylist(), None]
-            kept.add_labels(words, encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False))
+            kept.add_labels(words, encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False), answer)
         done += batch.num_rows
         tell("predict", 0.6 * done / max(incoming.rows, 1), f"{done} rows predicted")
     whole = kept.whole()
@@ -100,7 +100,7 @@ def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, tell: T
     if label is not None:
         more |= {"label": label, "labelled": labelled.metrics(whole, opened)}
     told = summary.told(whole, seen, more)
-    write(out / SUMMARY, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+    write(out / SUMMARY, told)
     tell("predict", 1.0, "done")
     return told
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "anomaflow-prediction-1"
 PREVIEW_ROWS: Final = 200
-MOST_CHANCES: Final = 200_000
-"""Rows whose chances of every class are kept for the area under the curve of more than two classes."""
+MOST_CHANCES: Final = 20_000_000
+"""Chances that are kept to judge by, rows times classes."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,6 @@ class Kept:
     chances: list[NDArray[np.float32]] = field(default_factory=list)
     labels: list[NDArray[np.int32]] = field(default_factory=list)
     words: dict[str, int] = field(default_factory=dict)
-    with_chances: int = 0
 
     def add(self, answer: Answer) -> None:
         """Keep the answers for the next rows."""
@@ -47,14 +46,13 @@ class Kept:
         self.flagged.append(answer.flagged)
         if answer.chance is not None:
             self.chance.append(answer.chance.astype(np.float32))
-        if answer.chances is not None and self.with_chances < MOST_CHANCES:
-            self.chances.append(answer.chances[: MOST_CHANCES - self.with_chances])
-            self.with_chances += len(self.chances[-1])
 
-    def add_labels(self, words: Sequence[str | None], places: NDArray[Any]) -> None:
-        """Keep the labels of the next rows: `places` in `words`, one of which may be None for a missing one."""
-        numbers = [-1 if word is None else self.words.setdefault(word, len(self.words)) for word in words]
+    def add_labels(self, words: Sequence[str | None], places: NDArray[Any], answer: Answer) -> None:
+        """Keep the labels of the rows just added: `places` in `words`, of which None and an empty one are missing."""
+        numbers = [self.words.setdefault(word, len(self.words)) if word else -1 for word in words]
         self.labels.append(np.array(numbers, dtype=np.int32)[places])
+        if answer.chances is not None and sum(part.size for part in self.chances) < MOST_CHANCES:
+            self.chances.append(answer.chances)
 
     def whole(self) -> Whole:
         """All of it as arrays `[n]`."""

@@ -64,14 +64,14 @@ def test_rows_get_prediction_score_chance_and_reasons(tmp_path: Path):
     assert told["preview"][1]["size"] == 9.0
 
 
-def test_a_detector_flags_from_its_threshold_on(tmp_path: Path):
-    """A detector's rows are anomalies from the threshold on, and have no chance."""
+def test_a_detector_flags_beyond_its_threshold(tmp_path: Path):
+    """A detector's rows are anomalies beyond the threshold, and have no chance."""
     model = write_file(tmp_path / "m", COLUMNS, classes=(), threshold=3.0)
-    data = table(tmp_path / "t.parquet", size=[2.0, 5.0, 4.9], rate=[0.0] * 3, flag=["SF"] * 3)
+    data = table(tmp_path / "t.parquet", size=[2.0, 5.1, 5.0], rate=[0.0] * 3, flag=["SF"] * 3)
     told = run(model, data, tmp_path / "p")
     assert [row["prediction"] for row in rows(tmp_path / "p")] == ["ordinary", "anomaly", "ordinary"]
     assert "chance" not in rows(tmp_path / "p")[0]
-    assert told["score"]["max"] == pytest.approx(3.0)
+    assert told["score"]["max"] == pytest.approx(3.1)
 
 
 def test_odd_values_are_counted_named_and_survived(tmp_path: Path):
@@ -124,7 +124,7 @@ def test_batches_do_not_change_answers(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_strangest_rows_get_reasons_when_not_all_can(tmp_path: Path):
     """With room for few reasons the strangest anomalies get them, and the summary says how many did not."""
     model = write_file(tmp_path / "m", COLUMNS, classes=(), threshold=1.0)
-    size = np.linspace(3, 8, 400)
+    size = np.linspace(3.1, 8, 400)
     data = table(tmp_path / "t.parquet", size=size, rate=np.zeros(400), flag=["SF"] * 400)
     told = run(model, data, tmp_path / "p", reasoned_rows=5)
     with_reasons = [place for place, row in enumerate(rows(tmp_path / "p")) if row["reasons"]]
