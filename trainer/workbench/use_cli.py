@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from protos.exits import ExitCode
-from trainer.arguments import amount, positive
+from trainer.arguments import amount, positive, rate
 from trainer.errors import SettingsUnusable
 from trainer.progress import STYLES
 
@@ -33,6 +33,7 @@ def add_arguments(verbs: Any) -> None:
     """Add the verbs that use what a run has made."""
     _add_predict(verbs)
     _add_explain(verbs)
+    _add_promote(verbs)
     download: argparse.ArgumentParser = verbs.add_parser("download", help="write the rows of a prediction as CSV")
     download.set_defaults(run=_download)
     download.add_argument("folder", type=Path, metavar="DIR", help="folder of a prediction")
@@ -93,6 +94,28 @@ def _add_explain(verbs: Any) -> None:
     explain.add_argument("--out", type=Path, metavar="FILE", help="where the JSON goes; standard output if not given")
     explain.add_argument("--json", action="store_true", help="print it as JSON as well")
     _add_progress(explain)
+
+
+def _add_promote(verbs: Any) -> None:
+    promote: argparse.ArgumentParser = verbs.add_parser(
+        "promote", help="make a model for agents of a detector of a run on flows"
+    )
+    promote.set_defaults(run=_promote)
+    promote.add_argument("folder", type=Path, metavar="RUNDIR", help="folder of the run")
+    promote.add_argument("candidate", metavar="MODEL", help="name of the detector, such as portfolio")
+    promote.add_argument("--out", type=Path, required=True, metavar="ONNX", help="where the model file goes")
+    promote.add_argument(
+        "--report", type=Path, metavar="DIR", help="folder of the report; beside the model if not given"
+    )
+    promote.add_argument("--name", help="name of the model; the name of the file if not given")
+    promote.add_argument(
+        "--champion", type=Path, metavar="MODEL", help="the model in use; the new one must pass the gate"
+    )
+    promote.add_argument("--attacks", nargs="+", default=[], metavar="PATH", help="attack-replay set of the gate")
+    promote.add_argument("--golden", nargs="+", default=[], metavar="PATH", help="golden set of the gate")
+    promote.add_argument("--alpha", type=rate, default=5e-3, help="false-positive rate to compare at (default 0.005)")
+    promote.add_argument("--json", action="store_true", help="print the result as JSON")
+    _add_progress(promote)
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:
@@ -196,6 +219,43 @@ def _explain(options: argparse.Namespace, progress: Progress) -> ExitCode:
         for item in told["items"][:10]:
             print(f"  {item['feature']:<32} {item['value']!s:<20} {item['effect']}")
     return ExitCode.OK
+
+
+def _promote(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.making import fitting
+    from trainer.workbench.promotion import promote, recorded
+
+    run = recorded.read(options.folder)
+    request = fitting.Request(
+        benign=(),
+        labelled=(),
+        out=options.out,
+        name=options.name or options.out.stem,
+        champion=options.champion,
+        report_dir=options.report,
+        seed=run.settings.seed,
+        alpha=options.alpha,
+        max_rows=run.settings.max_rows,
+        attacks=tuple(options.attacks),
+        golden=tuple(options.golden),
+    )
+    result = promote.promote(run, options.candidate, request, progress, lambda: time.time_ns() // 1_000_000)
+    progress.end()
+    passed = result.gate is None or result.gate.passed
+    told = {
+        "model": str(result.model),
+        "digest": result.digest,
+        "report": str(result.report),
+        "gate": None if result.gate is None else result.gate.to_json(),
+    }
+    if options.json:
+        print(json.dumps(told))
+    elif not _ended(options, f"model {result.digest[:12]} written"):
+        print(f"model   {result.model}\ndigest  {result.digest}\nreport  {result.report}")
+        print("It was fitted again on all features of a flow; publish it with: anomaflow-trainer publish")
+        if result.gate is not None:
+            print(f"gate    {'passed' if passed else 'failed'}")
+    return ExitCode.OK if passed else ExitCode.GATE
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:
