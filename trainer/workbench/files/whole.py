@@ -58,9 +58,7 @@ def joined(encoder: Encoder, candidate: Any) -> Any:
     candidate.opset_import.extend(opsets())
     candidate.ir_version = first.ir_version
     output = candidate.graph.output[0].name
-    whole = compose.merge_models(first, candidate, [("encoded", "features")], prefix1="in_", prefix2="m_") if False else (
-        compose.merge_models(first, compose.add_prefix(candidate, "m_"), [("encoded", "m_features")])
-    )
+    whole = compose.merge_models(first, compose.add_prefix(candidate, "m_"), [("encoded", "m_features")])
     for node in whole.graph.node:
         for at, name in enumerate(node.output):
             if name == f"m_{output}":
