@@ -71,8 +71,8 @@ def require_flows(names: Sequence[str]) -> None:
     if missing:
         raise NotPromotable(
             f"promoting: agents compute {len(contract.FEATURES)} features of a flow, and this table lacks "
-            f"{len(missing)} of them ({', '.join(missing[:5])}, ...); only a run on a data set made of captures or of the "
-            "flow lake can be promoted: import those, and run the experiment on them"
+            f"{len(missing)} of them ({', '.join(missing[:5])}, ...); only a run on a data set made of captures or of "
+            "the flow lake can be promoted: import those, and run the experiment on them"
         )
 
 
