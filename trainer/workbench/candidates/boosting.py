@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told
 
 _THREADS: Final = 2
-_MOST_ROUNDS: Final = 400
-_PATIENCE: Final = 30
+_MOST_ROUNDS: Final = 300
+_PATIENCE: Final = 20
 _DEFAULTS: Final[dict[str, Any]] = {
-    "learning_rate": 0.08,
+    "learning_rate": 0.1,
     "num_leaves": 31,
     "min_child_samples": 15,
     "feature_fraction": 0.7,
@@ -175,7 +175,7 @@ DESCRIBED: Final = (
         kind="ml",
         make=Boosting,
         space={
-            "learning_rate": (0.03, 0.05, 0.08, 0.12),
+            "learning_rate": (0.04, 0.06, 0.1, 0.15),
             "num_leaves": (15, 31, 63, 127),
             "min_child_samples": (5, 15, 40),
             "feature_fraction": (0.4, 0.7, 1.0),
