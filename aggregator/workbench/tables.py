@@ -149,9 +149,10 @@ class _Question:
             "temp_directory": "",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
-            "TimeZone": "UTC",
         }
         self._connection: duckdb.DuckDBPyConnection = duckdb.connect(":memory:", config=settings)
+        # A setting of the built-in extension for time zones, which the connection must have loaded first.
+        self._connection.execute("SET TimeZone = 'UTC'")
         return self
 
     def __exit__(self, *_: object) -> None:
