@@ -165,23 +165,3 @@ def from_yaml(text: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise Invalid("the settings are no YAML object: write `name: value` lines")
     return complete({**(base or {}), **told})
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A candidate as the settings page shows it."""
-
-    name: str
-    title: str
-    kind: str  # ml | dl
-    judges: str  # classes | strangeness
-
-
-MODELS: Final[tuple[Model, ...]] = ()
-"""Of the trainer's catalogue, in its order; a test holds the two together."""
-
-
-def models_for(kind: str, task: str) -> tuple[Model, ...]:
-    """The candidates that suit a kind and a task."""
-    judges = "classes" if task in {"binary", "multiclass"} else "strangeness"
-    return tuple(model for model in MODELS if model.kind == kind and model.judges == judges)

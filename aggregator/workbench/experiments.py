@@ -11,7 +11,7 @@ from aggregator.errors import Conflict, Invalid
 from aggregator.rows import Role, as_json
 from aggregator.work import ledger
 from aggregator.work.rows import WorkState
-from aggregator.workbench import choices, datasets, exploring, orders, places, runs, shelf
+from aggregator.workbench import catalogue, choices, datasets, exploring, orders, places, runs, shelf
 from aggregator.workbench.rows import Defaults, LabelGuess
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def defaults(
         task=task,
         why_task=why,
         columns=columns,
-        models=tuple(as_json(model) for model in choices.models_for(kind, task)),
+        models=tuple(as_json(model) for model in catalogue.models_for(kind, task)),
         warnings=tuple(str(one) for one in profile.get("warnings") or ()),
     )
 
