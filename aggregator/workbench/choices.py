@@ -140,7 +140,9 @@ def to_yaml(settings: dict[str, Any]) -> str:
     lines = [f"# Settings of an Anomaflow experiment. What is left out is as by default.\nformat: {FORMAT}\n"]
     for name, value in complete(settings).items():
         if name != "format":
-            text = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=None, width=110)
+            # As a list of one, so that any value is one line; without the list's brackets.
+            shown = yaml.safe_dump([value], allow_unicode=True, default_flow_style=True, width=float("inf")).strip()
+            text = f"{name}: {shown[1:-1]}\n"
             allowed = f" One of {', '.join(_KNOWN[name].words)}." if _KNOWN[name].words else ""
             lines.append(f"# {_KNOWN[name].means}{allowed}\n{text}")
     return "\n".join(lines)
