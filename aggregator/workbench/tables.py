@@ -151,6 +151,8 @@ class _Question:
             "autoload_known_extensions": "false",
         }
         self._connection: duckdb.DuckDBPyConnection = duckdb.connect(":memory:", config=settings)
+        # A setting of the built-in extension for time zones, which the connection must have loaded first.
+        self._connection.execute("SET TimeZone = 'UTC'")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,7 +7,7 @@ is shown in its own words.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
-_ANSWER = """(info) => {
+ROUTE: Final = "/api/v1/datasets/upload"
+"""Where a file becomes a data set."""
+
+_ANSWER: Final = """(info) => {
   let answer = {};
   try { answer = JSON.parse(info.xhr.responseText || "{}"); } catch { answer = {}; }
   emit({status: info.xhr.status, answer});
