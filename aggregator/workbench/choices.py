@@ -129,7 +129,7 @@ def complete(given: dict[str, Any]) -> dict[str, Any]:
     strange = sorted(set(map(str, given)) - set(_KNOWN) - {"format"})
     if strange:
         raise Invalid(f"there is no setting {strange[0][:80]!r}; there are {', '.join(_KNOWN)}")
-    found = {name: choice.check(given[name] if name in given else choice.default) for name, choice in _KNOWN.items()}
+    found = {name: choice.check(given.get(name, choice.default)) for name, choice in _KNOWN.items()}
     return {"format": FORMAT, **found}
 
 

@@ -166,7 +166,7 @@ class _Question:
         timer.start()
         try:
             # Through Arrow: DuckDB's own rows of moments with a zone want a package that nothing else here needs.
-            found = self._connection.execute(query, values).to_arrow_table()
+            found = self._connection.sql(query, params=values).to_arrow_table()
             return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
         except duckdb.InterruptException:
             raise Invalid(

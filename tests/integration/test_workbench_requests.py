@@ -83,7 +83,13 @@ async def ran(web, who, hall, **settings):
 
 
 def files(hall):
-    return [path for path in (hall.config.workbench_dir / "incoming").glob("*")]
+    return list((hall.config.workbench_dir / "incoming").glob("*"))
+
+
+def holding(folder, text):
+    """Files below a folder that hold a text."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in found if text.encode() in path.read_bytes()]
 
 
 @pytest.mark.parametrize(
@@ -252,9 +258,7 @@ async def test_a_databases_password_is_written_nowhere(web, hall, tokens, traine
     cancelled = await web.post(f"/datasets/{made.json()['id']}/cancel", headers=operator)
     assert cancelled.json()["state"] == "failed"
     assert files(hall) == []
-    for path in Path(hall.config.state_dir).rglob("*"):
-        if path.is_file():
-            assert SECRET.encode() not in path.read_bytes(), path
+    assert holding(Path(hall.config.state_dir), SECRET) == []
     words = [word for told in fake_workbench.asked(trainer) for word in told["words"]]
     assert not any(SECRET in word for word in words)
     assert "url.txt" not in {path.name for path in trainer.iterdir()}
