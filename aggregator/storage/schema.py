@@ -1,7 +1,8 @@
 """The tables, as migrations: decorated functions that run once each, in this order, inside a transaction.
 
-A migration that has been released is never edited; a change is a new function at the end. Labels and audit are
-append-only, and triggers hold them to it. Times are UTC milliseconds.
+A migration that has been released is never edited; a change is a new function at the end. Labels, audit,
+rules of what is normal and steps about incidents are append-only, and triggers hold them to it. Times are UTC
+milliseconds.
 """
 
 from __future__ import annotations
@@ -385,6 +386,32 @@ def promises(db: sqlite_utils.Database) -> None:
         "ALTER TABLE policies ADD COLUMN basis TEXT NOT NULL DEFAULT 'model'",
         "UPDATE policies SET basis = 'hand' WHERE promised_fpr IS NULL",
         'CREATE INDEX policies_by_group ON policies ("group", version)',
+    )
+
+
+@migration
+def handling(db: sqlite_utils.Database) -> None:
+    """Who looks after an incident: acknowledged, assigned, commented on, and what follows from it."""
+    _script(
+        db,
+        """
+        CREATE TABLE incident_steps (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            incident_id INTEGER NOT NULL REFERENCES incidents,
+            deed TEXT NOT NULL CHECK (deed IN ('acknowledge', 'assign', 'comment', 'undo')),
+            assignee TEXT, kind TEXT NOT NULL, note TEXT NOT NULL, "by" TEXT NOT NULL, at_ms INTEGER NOT NULL,
+            undoes INTEGER UNIQUE REFERENCES incident_steps,
+            CHECK ((deed = 'undo') = (undoes IS NOT NULL)), CHECK (assignee IS NULL OR deed = 'assign')
+        ) STRICT
+        """,
+        *_append_only("incident_steps"),
+        "CREATE INDEX incident_steps_by_incident ON incident_steps (incident_id)",
+        "CREATE INDEX incidents_merged ON incidents (merged_into) WHERE merged_into IS NOT NULL",
+        "ALTER TABLE incidents ADD COLUMN reopened_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE incidents ADD COLUMN acknowledged_by TEXT",
+        "ALTER TABLE incidents ADD COLUMN acknowledged_ms INTEGER",
+        "ALTER TABLE incidents ADD COLUMN assignee TEXT",
+        "ALTER TABLE incidents ADD COLUMN comments INTEGER NOT NULL DEFAULT 0",
     )
 
 

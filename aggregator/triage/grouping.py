@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.learning import labels
-from aggregator.triage import alerts, cases, suppressions
+from aggregator.triage import alerts, cases, steps, suppressions
 from aggregator.triage.alerts import strongest_reasons
 from aggregator.triage.incidents import GAP_MS, SLOW_GAP_MS, Group, Point, group, summarise
 
@@ -188,10 +188,11 @@ def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> None:
             )
             incident_id = int(created.lastrowid or 0)
         else:
-            again = f"active_ms > 0 AND ? - active_ms > {cases.PAUSE} AND ? > 0"
+            again = f"active_ms > 0 AND :now_ms - active_ms > {cases.PAUSE} AND :fresh > 0"
             db.execute(
-                f"UPDATE incidents SET rule = ?, anchor = ?, reopened = reopened + ({again}) WHERE id = ?",  # noqa: S608 - our own text
-                (move.rule, move.anchor, now_ms, move.fresh, incident_id),
+                f"UPDATE incidents SET rule = :rule, anchor = :anchor, reopened = reopened + ({again}), "  # noqa: S608 - our own text
+                f"reopened_ms = CASE WHEN {again} THEN :now_ms ELSE reopened_ms END WHERE id = :id",
+                {"rule": move.rule, "anchor": move.anchor, "fresh": move.fresh, "now_ms": now_ms, "id": incident_id},
             )
         for loser in move.absorbed:
             db.execute("UPDATE alerts SET incident_id = ? WHERE incident_id = ?", (incident_id, loser))
@@ -279,6 +280,7 @@ def refresh(db: sqlite3.Connection, figures: list[Figures], *, now_ms: int) -> N
             {**one.values, "now_ms": now_ms, "id": one.incident_id},
         )
         labels.summarise(db, one.incident_id)
+        steps.settle(db, one.incident_id)
     suppressions.settle(db, [one.incident_id for one in figures])
 
 
