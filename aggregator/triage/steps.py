@@ -93,7 +93,7 @@ def get(db: sqlite3.Connection, step_id: int) -> Step:
 def of_incident(db: sqlite3.Connection, incident_id: int, *, limit: int = SHOWN) -> tuple[Step, ...]:
     """What was done about an incident and about those merged into it, newest first."""
     rows = db.execute(
-        _PARTS + _STEP + "WHERE incident_id IN (SELECT id FROM parts) ORDER BY id DESC LIMIT :rows",
+        f"{_PARTS}{_STEP}WHERE incident_id IN (SELECT id FROM parts) ORDER BY id DESC LIMIT :rows",  # noqa: S608 - our own texts
         {"id": incident_id, "rows": limit},
     )
     return tuple(_step(row) for row in rows)
