@@ -101,6 +101,8 @@ class Alert:
     verdict: str | None
     incident_id: int | None
     suppression_id: int | None  # the rule that calls it normal here
+    family: str | None  # of labelled attacks, which it looks like to the model; None: none, or it cannot say
+    family_share: float | None  # the classifier's, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)

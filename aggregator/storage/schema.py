@@ -415,6 +415,16 @@ def handling(db: sqlite_utils.Database) -> None:
     )
 
 
+@migration
+def families(db: sqlite_utils.Database) -> None:
+    """The family of labelled attacks that an alert looks like to the model which raised it."""
+    _script(
+        db,
+        "ALTER TABLE alerts ADD COLUMN family TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE alerts ADD COLUMN family_share REAL NOT NULL DEFAULT 0",
+    )
+
+
 def _append_only(table: str) -> list[str]:
     return [
         f"CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table} "

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aggregator.learning import labels
 from aggregator.triage import alerts, cases, steps, suppressions
 from aggregator.triage.alerts import strongest_reasons
+from aggregator.triage.evidence import likenesses
 from aggregator.triage.incidents import GAP_MS, SLOW_GAP_MS, Group, Point, group, summarise
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def figures_of(db: sqlite3.Connection, incident_id: int) -> Figures:
             "alerts": summary.alerts,
             "figured": summary.alerts,
             "conversations": summary.conversations,
-            "evidence": json.dumps(summary.evidence),
+            "evidence": json.dumps((*summary.evidence, *likenesses(alerts.families(db, incident_id), summary.alerts))),
             "active_ms": row["active_ms"],
             "max_score": row["max_score"],
             "reasons": json.dumps(

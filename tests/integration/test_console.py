@@ -236,6 +236,19 @@ def test_incident_judged(page: Page, console: Console) -> None:
     assert len(judged) == 12
 
 
+def test_an_alert_says_what_it_looks_like(page: Page, console: Console) -> None:
+    """The family a taught model names stands first among the reasons, leads to others like it, and is evidence."""
+    named = {"family": "bruteforce", "family_share": 0.931}
+    alert_id = console.raise_alert(src="10.20.8.6", dst="192.0.2.17", dst_port=22, **named)
+    page.goto(f"/alerts/{alert_id}")
+    page.get_by_text("Looks like bruteforce (0.93)").wait_for()
+    page.get_by_role("link", name="Others like it").click()
+    page.locator(f"#row-{alert_id}").wait_for()
+    page.goto("/incidents?host=10.20.8.6")
+    page.get_by_role("link", name="One strange flow from 10.20.8.6").click()
+    page.get_by_text("1 alert of 1 looks like bruteforce to the model (0.93).").wait_for()
+
+
 def test_incident_page_and_api_agree(page: Page, console: Console) -> None:
     """Evidence, state and kind on the page are those REST tells, and filters narrow both alike."""
     console.raise_alert(src="10.20.8.7", dst="192.0.2.18")

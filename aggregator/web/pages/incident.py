@@ -27,9 +27,14 @@ async def build(visit: Visit) -> None:
 
     async def refresh() -> None:
         nonlocal found
-        found = queries.get_incident(visit.services, asked)
-        for part in (head, story, care, judgement):
-            part.refresh()
+        now = queries.get_incident(visit.services, asked)
+        if now != found:  # else a button might be drawn anew under the pointer for nothing
+            found = now
+            for part in (head, story, care, judgement):
+                part.refresh()
+            fill()
+
+    def fill() -> None:
         table.fill([alert_rows.row(alert, judges=visit.judges) for alert in found.alerts])
 
     async def deed(key: str, name: str) -> None:
@@ -70,7 +75,7 @@ async def build(visit: Visit) -> None:
     some = "" if shown == found.incident.alerts else f" (the {shown} strongest of {found.incident.alerts})"
     with parts.panel(f"Its alerts, strongest first{some}", flush=True):
         table = tables.Table(alert_rows.without("incident"), label="Alerts", on_deed=deed)
-    await refresh()
+    fill()
     visit.follow("incident", "alert", refresh=refresh)
 
 

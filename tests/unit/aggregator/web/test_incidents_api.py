@@ -78,6 +78,24 @@ async def test_an_incident_has_evidence_and_a_timeline(web, ada):
     assert sum(part["alerts"] for part in one["timeline"]) == one["alerts"] == 30
 
 
+async def test_what_alerts_look_like_supports_an_incident(web, ada, hall, parts):
+    """Named on the alert, found by it, counted in the incident's evidence; the kind is the flows' own."""
+    body = parts.batch(12, alerts=range(12), sources=["10.0.7.7"], targets=["10.0.7.9"], ports=range(1, 13))
+    for alert in body.alerts[:11]:
+        alert.family, alert.family_share = "portscan\n", 0.93
+    body.alerts[11].family_share = 0.4
+    found = screening.examine(parts.SENDER, parts.record(3, body), hall.config)
+    hall.store.write_now(lambda db: ingest.store_records(db, parts.SENDER, [found], now_ms=parts.START_MS))
+    await Grouper(hall.store, hall.clock, Events()).round()
+    alerts = (await web.get("/alerts?family=portscan", headers=ada)).json()["items"]
+    assert [(alert["family"], round(alert["family_share"], 4)) for alert in alerts] == [("portscan", 0.93)] * 11
+    others = (await web.get("/alerts?host=10.0.7.7&limit=1", headers=ada)).json()["items"]
+    assert [(alert["family"], alert["family_share"]) for alert in others] == [(None, None)]
+    (incident,) = (await web.get("/incidents?host=10.0.7.7", headers=ada)).json()["items"]
+    assert incident["kind"] == "port scan"
+    assert incident["evidence"][-1] == "11 alerts of 12 look like portscan to the model (0.93 on average)."
+
+
 async def test_somebody_looks_after_an_incident(web, ada, omar, hall):
     """Acknowledged, assigned, commented on, narrowed by it, taken back; every step in the history and the audit log."""
     (scan,) = (await web.get("/incidents?kind=port scan", headers=ada)).json()["items"]
