@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime
 
 from agent.errors import ModelRefused
-from agent.onnx_file import MOST_BYTES, require_plain
+from agent.onnx_file import MOST_BYTES, only, require_plain
 from protos import contract
 from protos.manifest import CLASS_SCORES, INPUT, METADATA_KEY, OUTPUTS, ManifestError, parse, require_contract
 
@@ -40,6 +40,8 @@ MOST_SCORE: Final = 1e6
 _CHUNK: Final = 512
 """Rows a run of the graph: enough for full speed, few enough that its intermediate tensors stay small."""
 _FATAL_ONLY: Final = 4
+
+SCORE: Final = OUTPUTS[0]
 
 LIKELY: Final = 0.5
 """Share from which a class is named."""
@@ -61,8 +63,10 @@ class Scorer:
             )
         require_plain(data)
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+            self._session = _session(data)
             metadata = self._session.get_modelmeta().custom_metadata_map
+            # A session of its own: a run computes every output its graph has, and most rows need their score alone.
+            self._scoring = _session(only(data, [SCORE]))
         except Exception as error:  # the runtime has a dozen kinds and promises none
             raise ModelRefused(
                 f"loading model {path}: the runtime refuses it ({_first_line(error)}); it is damaged or needs a newer "
@@ -70,8 +74,6 @@ class Scorer:
             ) from error
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = _FATAL_ONLY
-        # Without it every run also computes contributions and expectations, which only alerts need.
-        self._run_options.only_execute_path_to_fetches = True
         try:
             self.manifest: Manifest = parse(metadata.get(METADATA_KEY))
             require_contract(self.manifest)
@@ -86,7 +88,7 @@ class Scorer:
         scores = np.empty(len(rows), dtype=np.float32)
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            scores[start : start + _CHUNK] = self._run(["score"], part, self._failing)[0]
+            scores[start : start + _CHUNK] = self._run([SCORE], part, self._failing)[0]
         if not np.isfinite(scores).all():
             self.unusable += int(np.isnan(scores).sum())
             scores = np.nan_to_num(scores, nan=0.0, posinf=MOST_SCORE, neginf=0.0)
@@ -131,7 +133,8 @@ class Scorer:
 
     def _run(self, outputs: list[str], rows: NDArray[np.float32], doing: str) -> list[NDArray[np.float32]]:
         try:
-            result: list[NDArray[np.float32]] = self._session.run(
+            session = self._scoring if outputs == [SCORE] else self._session
+            result: list[NDArray[np.float32]] = session.run(
                 outputs, {INPUT: np.ascontiguousarray(rows, dtype=np.float32)}, self._run_options
             )
         except Exception as error:
@@ -165,7 +168,7 @@ class Scorer:
         if not len(rows):
             raise ModelRefused(f"loading model {path}: it carries no self-test rows; train it with this version")
         doing = f"loading model {path}: its self-test"
-        [scores] = self._run(["score"], rows, doing)
+        [scores] = self._run([SCORE], rows, doing)
         contributions, expected = self._run(["contributions", "expected"], rows, doing)
         shapes = (scores.shape, contributions.shape, expected.shape)
         if shapes != ((len(rows),), rows.shape, rows.shape):
@@ -186,6 +189,10 @@ class Scorer:
 def contract_size() -> int:
     """Columns of a row."""
     return len(contract.FEATURES)
+
+
+def _session(data: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
 
 
 def _options() -> onnxruntime.SessionOptions:
