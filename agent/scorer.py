@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 MOST_SCORE: Final = 1e6
-_CHUNK: Final = 512
+_CHUNK: Final = 256
 """Rows a run of the graph: enough for full speed, few enough that its intermediate tensors stay small."""
 _FATAL_ONLY: Final = 4
 
@@ -65,13 +65,8 @@ class Scorer:
         try:
             self._session = _session(data)
             metadata = self._session.get_modelmeta().custom_metadata_map
-            # A session of its own: a run computes every output its graph has, and most rows need their score alone.
-            self._scoring = _session(only(data, [SCORE]))
         except Exception as error:  # the runtime has a dozen kinds and promises none
-            raise ModelRefused(
-                f"loading model {path}: the runtime refuses it ({_first_line(error)}); it is damaged or needs a newer "
-                "onnxruntime"
-            ) from error
+            raise _unloadable(path, error) from error
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = _FATAL_ONLY
         try:
@@ -81,6 +76,11 @@ class Scorer:
             raise ModelRefused(f"loading model {path}: {error}") from error
         self.unusable = 0
         self._require_signature(path)
+        try:
+            # A session of its own: a run computes every output its graph has, and most rows need their score alone.
+            self._scoring = _session(only(data, [SCORE]))
+        except Exception as error:
+            raise _unloadable(path, error) from error
         self._self_test(path)
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -215,6 +215,13 @@ def _read(path: Path) -> bytes:
     if len(data) > MOST_BYTES:
         raise ModelRefused(f"reading model {path}: larger than {MOST_BYTES >> 20} MiB; no model of ours is")
     return data
+
+
+def _unloadable(path: Path, error: Exception) -> ModelRefused:
+    return ModelRefused(
+        f"loading model {path}: the runtime refuses it ({_first_line(error)}); it is damaged or needs a newer "
+        "onnxruntime"
+    )
 
 
 def _first_line(error: Exception) -> str:
