@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from protos import manifest as manifests
 from trainer.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,7 +38,9 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        self._open = lambda part: ort.InferenceSession(part, options, providers=["CPUExecutionProvider"])
+        self._open: Callable[[bytes], Any] = partial(
+            ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"]
+        )
         try:
             self._session: Any = self._open(data)
         except Exception as error:
