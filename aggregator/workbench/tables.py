@@ -19,7 +19,7 @@ from aggregator.workbench import datasets, places, shelf
 from aggregator.workbench.rows import Preview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     import duckdb
@@ -106,7 +106,7 @@ def shape(path: Path) -> tuple[tuple[str, ...], int]:
         raise StateError(f"reading a table: {error}; import it again") from error
 
 
-def batches(path: Path) -> Iterator[list[tuple[Any, ...]]]:
+def batches(path: Path) -> Generator[list[tuple[Any, ...]]]:
     """All rows of a table, some at a time. Blocks."""
     import pyarrow.parquet as pq
 
