@@ -33,6 +33,15 @@ def add_arguments(verbs: Any) -> None:
     """Add the verbs that use what a run has made."""
     _add_predict(verbs)
     _add_explain(verbs)
+    script: argparse.ArgumentParser = verbs.add_parser("script", help="write a model of a run as a Python script")
+    script.set_defaults(run=_script)
+    script.add_argument("folder", type=Path, metavar="RUNDIR", help="folder of the run")
+    script.add_argument("candidate", metavar="MODEL", help="name of the model")
+    script.add_argument("--out", type=Path, required=True, metavar="FILE.py")
+    verify: argparse.ArgumentParser = verbs.add_parser("verify", help="say whether a run can be done again here")
+    verify.set_defaults(run=_verify)
+    verify.add_argument("folder", type=Path, metavar="RUNDIR", help="folder of the run")
+    verify.add_argument("--json", action="store_true", help="print every check as JSON")
     _add_promote(verbs)
     download: argparse.ArgumentParser = verbs.add_parser("download", help="write the rows of a prediction as CSV")
     download.set_defaults(run=_download)
@@ -256,6 +265,32 @@ def _promote(options: argparse.Namespace, progress: Progress) -> ExitCode:
         if result.gate is not None:
             print(f"gate    {'passed' if passed else 'failed'}")
     return ExitCode.OK if passed else ExitCode.GATE
+
+
+def _script(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.promotion import recorded, script
+
+    text = script.script(recorded.read(options.folder), options.candidate, options.out.name)
+    script.save(text, options.out)
+    progress.end()
+    print(options.out)
+    return ExitCode.OK
+
+
+def _verify(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.contest.run import versions
+    from trainer.workbench.promotion import recorded, verify
+
+    told = verify.verify(recorded.read(options.folder), versions())
+    progress.end()
+    if options.json:
+        print(json.dumps(told))
+    else:
+        for check in told["checks"]:
+            mark = {True: "ok", False: "FAILED", None: "differs"}[check["passed"]]
+            print(f"{mark:<8} {check['name']}: {check['detail']}")
+        print(told["note"])
+    return ExitCode.OK if told["reproducible"] else ExitCode.DATA
 
 
 def _renames(pairs: list[str]) -> dict[str, str]:

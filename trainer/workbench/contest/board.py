@@ -1,4 +1,4 @@
-"""The leaderboard: one entry a candidate, sorted by the metric on select rows, and the choice of the best with a reason.
+"""The leaderboard: one entry a candidate, sorted by the metric on select rows, and the best of them with a reason.
 
 Entries whose metric differs by less than chance explains (one standard error) are parted by their log loss, which says
 more: how sure they were of what was true. Test rows are shown and choose nothing.
@@ -36,6 +36,8 @@ class Entry:
     bytes: int | None = None
     params: dict[str, Any] = field(default_factory=dict)
     searched: int = 0
+    unfinished: bool = False
+    """Its training was cut off; run again, it goes on from its checkpoint."""
     threshold: float | None = None
     promised_fpr: float | None = None
     realised_fpr: float | None = None

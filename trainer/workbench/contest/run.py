@@ -1,4 +1,4 @@
-"""A run from its folder: rows dealt, candidates fitted one after the other, judged, improved while time is left, chosen.
+"""A run from its folder: rows dealt, candidates fitted one after the other, judged, improved while there is time.
 
 - What is done stays: each candidate's entry and file are on disk when it is judged, and a run that was cut off goes on
   with what is missing. A file named `stop` in the folder ends it with what there is.
@@ -124,7 +124,8 @@ class Contest:
             if described.name not in self.entries:
                 self._first(described, len(wanted) - at)
                 self._write("running")
-        if self.settings.search and self.judged:
+        # A network's settings are not searched: one fit of it is most of a budget, and its epochs are what takes time.
+        if self.settings.search and self.judged and self.settings.kind == "ml":
             self._search()
         self._blend()
         self._choose()
@@ -207,7 +208,9 @@ class Contest:
     def _first(self, described: Described, waiting: int) -> None:
         entry = self.entries[described.name] = Entry(described.name, described.title)
         left = self._left() - self._reserve()
-        why = "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
+        why = (
+            "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
+        )
         if why:
             entry.state, entry.why = "skipped", why
             self.events.model(described.name, described.title, "skipped", message=why)
@@ -220,6 +223,7 @@ class Contest:
             candidate, history = self._fit(described, {}, start + share)
             entry.fit_s = self.clock.now() - start
             entry.why = getattr(candidate, "note_", "")
+            entry.unfinished = getattr(candidate, "unfinished_", False)
             entry.params = self._given(described, {})
             self._keep(described, candidate, entry, history)
         except Exception as error:  # noqa: BLE001 - one failing model never ends a run; it says why in the leaderboard
@@ -267,9 +271,7 @@ class Contest:
         fewer, note = _fewer(data, most, self.settings.seed)
         return fewer, f"{note} More would not have fitted into the time budget."
 
-    def _keep(
-        self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]
-    ) -> None:
+    def _keep(self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]) -> None:
         """Judge it, write its files, and remember it."""
         entry.select, entry.loss = self.bench.select(described, candidate)
         cap = self.clock.now() + 0.02 * self.settings.time_budget_s
@@ -287,11 +289,12 @@ class Contest:
         folder.write(self.where / "models" / described.name / "entry.json", entry.to_json())
 
     def _resume(self, wanted: list[Described]) -> None:
-        """Entries of candidates that were judged before the run was cut off."""
+        """Entries of candidates that were judged before the run was cut off; one cut off in its epochs goes on."""
         for described in wanted:
             where = self.where / "models" / described.name
             told = folder.maybe(where / "entry.json")
-            if told is not None and (where / "model.onnx").is_file() and (where / "result.json").is_file():
+            whole = (where / "model.onnx").is_file() and (where / "result.json").is_file()
+            if told is not None and whole and not told.get("unfinished"):
                 self.entries[described.name] = Entry(**told)
         if self.entries:
             self.notes.append(f"The run was cut off and went on; {len(self.entries)} models were there already.")
@@ -389,9 +392,7 @@ class Contest:
     # --- the choice
 
     def _choose(self) -> None:
-        self.best = board.choose(
-            list(self.entries.values()), self.metric, len(self.dealt.select), judged=self.judged
-        )
+        self.best = board.choose(list(self.entries.values()), self.metric, len(self.dealt.select), judged=self.judged)
 
     def _refit(self) -> None:
         """The best classifier learns from the rows it was chosen by, too, if that fits into the time."""
@@ -458,12 +459,12 @@ class Contest:
                 self.notes.append("The best detector does not beat counting standard deviations on the test rows.")
         if self.settings.kind == "dl":
             self._compare_with_tree()
-        if best.realised_fpr is not None and best.promised_fpr is not None:
-            if best.realised_fpr > 1.5 * best.promised_fpr:
-                self.notes.append(
-                    f"{best.title} promises {best.promised_fpr:.1%} false alerts and gives {best.realised_fpr:.1%} on "
-                    "the test rows: ordinary rows there differ from those learnt from."
-                )
+        promised, realised = best.promised_fpr, best.realised_fpr
+        if realised is not None and promised is not None and realised > 1.5 * promised:
+            self.notes.append(
+                f"{best.title} promises {promised:.1%} false alerts and gives {realised:.1%} on the test rows: "
+                "ordinary rows there differ from those learnt from."
+            )
 
     def _compare_with_tree(self) -> None:
         done = {entry.name: entry for entry in self.entries.values() if entry.state == "done"}

@@ -23,6 +23,13 @@ _CATEGORIES: Final = 25
 _BOXES: Final = 12
 _OUTLIERS: Final = 50
 _SKEWED: Final = 50
+_FAR: Final = 20
+"""Values beyond the whiskers that span so many times the whole of the boxes are told of, not drawn."""
+
+
+def grows(low: float, middle: float, high: float) -> bool:
+    """Whether values from `low` to `high`, three quarters of them below `middle`, span many powers of ten."""
+    return low >= 0 and high > _SKEWED * (middle + 1)
 
 
 def histogram(base: Any, x: str, kind: str, by: str | None) -> Picture:
@@ -36,7 +43,7 @@ def histogram(base: Any, x: str, kind: str, by: str | None) -> Picture:
     if low is None:
         raise SettingsUnusable(f"drawing a histogram: column {x!r} is empty; choose another one")
     notes = [f"{missing:,} rows without a value are left out"] if missing else []
-    growing = kind != "time" and low >= 0 and high > _SKEWED * (middle + 1)
+    growing = kind != "time" and grows(low, middle, high)
     if growing:
         edges = np.expm1(np.linspace(np.log1p(low), np.log1p(high), BINS + 1))
         place = f"(ln({value} + 1) - {np.log1p(low)!r}) / {float(np.log1p(high) - np.log1p(low))!r}"
@@ -60,7 +67,9 @@ def histogram(base: Any, x: str, kind: str, by: str | None) -> Picture:
         counts[str(name)][int(at)] += int(found)
     labels = _labels(edges, kind)
     series = [Series(name, list(counts[name])) for name in names]
-    return Picture("histogram", f"Distribution of {x}" + (f" by {by}" if by else ""), "; ".join(notes), Bars(labels, series, x))
+    return Picture(
+        "histogram", f"Distribution of {x}" + (f" by {by}" if by else ""), "; ".join(notes), Bars(labels, series, x)
+    )
 
 
 def counts(base: Any, x: str, by: str | None, kind: str) -> Picture:
@@ -68,7 +77,9 @@ def counts(base: Any, x: str, by: str | None, kind: str) -> Picture:
     column = f"coalesce(left({identifier(x)}::VARCHAR, 60), '{_MISSING}')"
     top = [
         str(value)
-        for value, _ in _ask(base, f"SELECT {column} AS v, count(*) AS n FROM t GROUP BY v ORDER BY n DESC, v LIMIT {_CATEGORIES + 1}")
+        for value, _ in _ask(
+            base, f"SELECT {column} AS v, count(*) AS n FROM t GROUP BY v ORDER BY n DESC, v LIMIT {_CATEGORIES + 1}"
+        )
     ]
     more = len(top) > _CATEGORIES
     shown = [*top[:_CATEGORIES], OTHER] if more else top
@@ -83,7 +94,12 @@ def counts(base: Any, x: str, by: str | None, kind: str) -> Picture:
         found[str(name)][str(value)] += int(rows)
     series = [Series(name, list(found[name].values())) for name in names]
     note = f"the {_CATEGORIES} most frequent values; all others together are {OTHER}" if more else ""
-    return Picture("counts" if kind == "histogram" else kind, f"Rows by {x}" + (f" and {by}" if by else ""), note, Bars(shown, series, x))
+    return Picture(
+        "counts" if kind == "histogram" else kind,
+        f"Rows by {x}" + (f" and {by}" if by else ""),
+        note,
+        Bars(shown, series, x),
+    )
 
 
 def box(base: Any, x: str, by: str | None) -> Picture:
@@ -94,7 +110,8 @@ def box(base: Any, x: str, by: str | None) -> Picture:
     found = {
         str(name): quartiles
         for name, quartiles in _ask(
-            base, f"SELECT {group} AS g, quantile_cont({column}, [0.25, 0.5, 0.75]) FROM t WHERE {column} IS NOT NULL GROUP BY g"
+            base,
+            f"SELECT {group} AS g, quantile_cont({column}, [0.25, 0.5, 0.75]) FROM t WHERE {column} IS NOT NULL GROUP BY g",
         )
     }
     for name in names:
@@ -115,6 +132,10 @@ def box(base: Any, x: str, by: str | None) -> Picture:
     if not used:
         raise SettingsUnusable(f"drawing a box plot: column {x!r} is empty; choose another one")
     note = f"at most {_OUTLIERS} values beyond the whiskers are drawn for each box" if outliers else ""
+    reached, span = [value for _, value in outliers], max(one[4] for one in boxes) - min(one[0] for one in boxes)
+    if reached and max(reached) - min(reached) > _FAR * max(span, 1e-300):
+        note = f"values beyond the whiskers, from {min(reached):g} to {max(reached):g}, are not drawn: they would flatten the boxes"
+        outliers = []
     return Picture("box", f"{x}" + (f" by {by}" if by else ""), note, Boxes(used, boxes, outliers, x))
 
 
@@ -124,7 +145,10 @@ def _groups(base: Any, by: str | None, most: int = GROUPS) -> tuple[str, list[st
         return "'rows'", ["rows"]
     text = f"coalesce(left({identifier(by)}::VARCHAR, 60), '{_MISSING}')"
     names = [
-        str(value) for value, _ in _ask(base, f"SELECT {text} AS v, count(*) AS n FROM t GROUP BY v ORDER BY n DESC, v LIMIT {most + 1}")
+        str(value)
+        for value, _ in _ask(
+            base, f"SELECT {text} AS v, count(*) AS n FROM t GROUP BY v ORDER BY n DESC, v LIMIT {most + 1}"
+        )
     ]
     if len(names) <= most:
         return text, names

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trainer.workbench.datasets.pictures import Grid, Picture
 
-_SHOWN: Final = 30
+_SHOWN: Final = 25
 """Most names along an axis."""
 _MOST_LABELLED: Final = 60
 
@@ -101,6 +101,6 @@ def _grid(figure: Any, axes: Any, shape: Grid) -> None:
 
 
 def _names(axes: Any, names: list[str]) -> None:
-    step = max(len(names) // _SHOWN, 1)
+    step = -(-len(names) // _SHOWN)
     shown = list(range(0, len(names), step))
     axes.set_xticks(shown, [names[at] for at in shown], rotation=45, ha="right", fontsize=8)

@@ -94,7 +94,10 @@ def _points(shape: Points) -> dict[str, Any]:
 
 def _grid(shape: Grid) -> dict[str, Any]:
     data = [
-        [column, row, value] for row, line in enumerate(shape.matrix) for column, value in enumerate(line) if value is not None
+        [column, row, value]
+        for row, line in enumerate(shape.matrix)
+        for column, value in enumerate(line)
+        if value is not None
     ]
     return {
         "tooltip": {"position": "top"},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from trainer.workbench.datasets.sampling import Sample
 
-_ROWS: Final = {"pca": 5_000, "tsne": 2_000}
+_ROWS: Final = {"pca": 5_000, "tsne": 1_500}
 _FEW: Final = 20
 _NUMBERS: Final = frozenset({"integer", "number"})
 _FIRST: Final = 30
@@ -45,7 +45,8 @@ def picture(
         names = (f"component 1 ({shares[0]:.0%} of the variation)", f"component 2 ({shares[1]:.0%})")
     labels, members = groups
     clouds = [
-        Cloud(name, [[rounded(x, 4), rounded(y, 4)] for x, y in flat[members == at].tolist()]) for at, name in enumerate(labels)
+        Cloud(name, [[rounded(x, 4), rounded(y, 4)] for x, y in flat[members == at].tolist()])
+        for at, name in enumerate(labels)
     ]
     note = f"{sample.rows:,} rows drawn at random, of {total:,}" if sample.rows != total else ""
     if method == "tsne":
@@ -70,7 +71,9 @@ def encoded(sample: Sample, kinds: dict[str, str], by: str | None) -> NDArray[np
         elif kind in {"categorical", "boolean"} and 2 <= len(sample.words[name]) <= _FEW:
             # Together a column's categories weigh like one column of numbers.
             size = np.sqrt(len(sample.words[name]))
-            columns += [_standard((sample.codes[name] == at).astype(np.float64)) / size for at in range(len(sample.words[name]))]
+            columns += [
+                _standard((sample.codes[name] == at).astype(np.float64)) / size for at in range(len(sample.words[name]))
+            ]
     kept = [column for column in columns if column.any()]
     return np.column_stack(kept) if kept else np.zeros((sample.rows, 0))
 
@@ -89,7 +92,9 @@ def _tsne(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
     start, _ = components(matrix, min(_FIRST, matrix.shape[1]))
     nearby = min(30.0, (len(matrix) - 1) / 3)
-    return np.asarray(TSNE(perplexity=nearby, init="pca", random_state=7, max_iter=500).fit_transform(start), dtype=np.float64)
+    return np.asarray(
+        TSNE(perplexity=nearby, init="pca", random_state=7, max_iter=400).fit_transform(start), dtype=np.float64
+    )
 
 
 def _standard(values: NDArray[np.float64]) -> NDArray[np.float64]:

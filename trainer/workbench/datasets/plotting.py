@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from trainer.errors import DatasetRefused, OutputError, SettingsUnusable
 from trainer.workbench.datasets import distributions, echarts, embedding, relations, sampling
 from trainer.workbench.datasets.importing import TABLE
@@ -18,6 +20,8 @@ from trainer.workbench.datasets.profiling import SAMPLE_ROWS, connect, load_abou
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from trainer.workbench.datasets.sampling import Sample
 
@@ -98,32 +102,43 @@ def _heatmap(base: Any, path: Path, kinds: dict[str, str], rows: int) -> Picture
         raise SettingsUnusable("drawing correlations: fewer than two columns of numbers ever change")
     note = _of(sample, rows)
     if related.left_out:
-        note = f"the first {len(related.names)} columns that change; {note}" if note else f"the first {len(related.names)} columns"
+        note = (
+            f"the first {len(related.names)} columns that change; {note}"
+            if note
+            else f"the first {len(related.names)} columns"
+        )
     matrix = [[None if value is None else round(value, 2) for value in row] for row in related.pearson]
     return Picture("heatmap", "Correlations (Pearson)", note, Grid(related.names, matrix))
 
 
-def _scatter(
-    base: Any, path: Path, kinds: dict[str, str], rows: int, x: str, y: str, by: str | None
-) -> Picture:
+def _scatter(base: Any, path: Path, kinds: dict[str, str], rows: int, x: str, y: str, by: str | None) -> Picture:
     for name in (x, y):
         _number(name, kinds, "scatter")
     wanted = {name: kinds[name] for name in dict.fromkeys((x, y, *([by] if by else [])))}
     sample = sampling.draw(base, path, wanted, rows, POINTS, _SEED)
     names, members = groups_of(sample, by)
+    (across, x_name), (upward, y_name) = _scale(sample, x), _scale(sample, y)
+    there = np.isfinite(across) & np.isfinite(upward)
     clouds = []
     for at, name in enumerate(names):
-        pairs = zip(sample.numbers[x][members == at].tolist(), sample.numbers[y][members == at].tolist(), strict=True)
-        points = [[rounded(a), rounded(b)] for a, b in pairs if a == a and b == b]  # noqa: PLR0124 - NaN
-        clouds.append(Cloud(name, points))
+        here = there & (members == at)
+        pairs = zip(across[here].tolist(), upward[here].tolist(), strict=True)
+        clouds.append(Cloud(name, [[rounded(a), rounded(b)] for a, b in pairs]))
     title = f"{y} against {x}" + (f" by {by}" if by else "")
-    return Picture("scatter", title, _of(sample, rows), Points(clouds, x, y))
+    return Picture("scatter", title, _of(sample, rows), Points(clouds, x_name, y_name))
+
+
+def _scale(sample: Sample, name: str) -> tuple[NDArray[np.float64], str]:
+    """Values to draw and what to call them: the logarithm where they span many powers of ten."""
+    values = sample.numbers[name]
+    there = values[np.isfinite(values)]
+    if len(there) and distributions.grows(there.min(), float(np.quantile(there, 0.75)), there.max()):
+        return np.log10(1 + values), f"log10(1 + {name})"
+    return values, name
 
 
 def groups_of(sample: Sample, by: str | None) -> tuple[list[str], Any]:
     """Names of the groups of a sample's rows, the largest first, and which one each row is in."""
-    import numpy as np
-
     if by is None:
         return ["rows"], np.zeros(sample.rows, dtype=np.int64)
     if by in sample.codes:

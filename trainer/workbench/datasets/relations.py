@@ -65,7 +65,12 @@ def relate(sample: Sample, kinds: dict[str, str]) -> Related:
     ]
     high.sort(key=lambda one: -abs(one["r"]))
     return Related(
-        names, _rounded(pearson), _rounded(spearman), high[:100], _words(sample, kinds, names), len(varying) - len(names)
+        names,
+        _rounded(pearson),
+        _rounded(spearman),
+        high[:100],
+        _words(sample, kinds, names),
+        len(varying) - len(names),
     )
 
 
@@ -105,7 +110,12 @@ def _words(sample: Sample, kinds: dict[str, str], numbers: list[str]) -> list[di
     for at, name in enumerate(few):
         codes = sample.codes[name] + 1
         found += [
-            {"a": name, "b": other, "measure": "cramers-v", "strength": _round(cramers_v(codes, sample.codes[other] + 1))}
+            {
+                "a": name,
+                "b": other,
+                "measure": "cramers-v",
+                "strength": _round(cramers_v(codes, sample.codes[other] + 1)),
+            }
             for other in few[at + 1 :]
         ]
         found += [

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.workbench.prediction.schema import listed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,38 +70,34 @@ class Cells:
 
     def told(self) -> dict[str, Any]:
         """`unseen`, `unparsed` and `outside` as a summary shows them, and `notes` in sentences."""
-        unseen, unparsed, outside, notes = [], [], [], []
+        unseen: list[dict[str, Any]] = []
+        unparsed: list[dict[str, Any]] = []
+        outside: list[dict[str, Any]] = []
         for column in self._wanted:
             odd = self.odd[column.name]
             if odd.unseen_rows:
                 named = [word for word, _ in odd.unseen.most_common(_MOST_NAMED)]
                 unseen.append({"column": column.name, "values": named, "rows": odd.unseen_rows})
-                notes.append(
-                    f"{column.name} holds values the model has never seen ({', '.join(named[:3])}) in "
-                    f'{_rows(odd.unseen_rows)}; they count as "another".'
-                )
             if odd.unparsed_rows:
                 named = [word for word, _ in odd.unparsed.most_common(_MOST_NAMED)]
                 unparsed.append({"column": column.name, "values": named, "rows": odd.unparsed_rows})
-                notes.append(
-                    f"{column.name} was a number when the model was made; {_rows(odd.unparsed_rows)} hold something "
-                    f"else ({', '.join(named[:3])}) and count as missing."
-                )
             if odd.outside:
-                outside.append(
-                    {
-                        "column": column.name,
-                        "rows": odd.outside,
-                        "lowest": odd.lowest,
-                        "highest": odd.highest,
-                        "low": column.low,
-                        "high": column.high,
-                    }
-                )
-                notes.append(
-                    f"{column.name} lies far outside what the model was made on ({column.low:g} to {column.high:g}) in "
-                    f"{_rows(odd.outside)} (up to {max(odd.highest, odd.lowest, key=abs):g}): do not rely on it there."
-                )
+                found = {"column": column.name, "rows": odd.outside, "lowest": odd.lowest, "highest": odd.highest}
+                outside.append(found | {"low": column.low, "high": column.high})
+        notes = []
+        if unseen:
+            each = [f"{one['column']}: {', '.join(one['values'][:3])} ({_rows(one['rows'])})" for one in unseen]
+            notes.append(f'Values the model has never seen, which count as "another": {listed(each)}.')
+        if unparsed:
+            each = [f"{one['column']}: {', '.join(one['values'][:3])} ({_rows(one['rows'])})" for one in unparsed]
+            notes.append(f"No numbers where the model was made on numbers, so they count as missing: {listed(each)}.")
+        if outside:
+            each = [
+                f"{one['column']} from {one['lowest']:g} to {one['highest']:g}, known from {one['low']:g} to "
+                f"{one['high']:g} ({_rows(one['rows'])})"
+                for one in outside
+            ]
+            notes.append(f"Far outside what the model was made on, so do not rely on it there: {listed(each)}.")
         return {"unseen": unseen, "unparsed": unparsed, "outside": outside, "notes": notes}
 
 

@@ -241,7 +241,7 @@ def _wanted(entry: Mapping[str, Any]) -> Wanted:
     fill = entry.get("fill")
     if kind == "word":
         words = tuple(str(word) for word in entry.get("words") or ())
-        typical: float | str = str(fill) if fill is not None else (words[0] if words else "")
+        typical: float | str = str(fill) if fill else next(filter(None, words), "")
         return Wanted(
             str(entry["input"]), str(entry["name"]), str(entry["type"]), kind, typical, words=frozenset(words)
         )

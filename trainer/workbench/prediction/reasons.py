@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from trainer.workbench.prediction.opened import Opened, Values
 
 CHUNK_ROWS: Final = 2_048
-_LEAST: Final = 1e-6
+_LEAST: Final = 0.01
+"""Least effect worth a word: a hundredth of a chance, or of a detector's threshold."""
+_PART: Final = 0.05
+"""Least effect beside the strongest of the row."""
 _LONGEST: Final = 60
 
 
@@ -76,6 +79,7 @@ def target(opened: Opened, raw: NDArray[np.float32], place: NDArray[Any] | None)
 def reasons(opened: Opened, values: Sequence[Values], most: int) -> list[tuple[Reason, ...]]:
     """For each of the rows `[n]` the `most` columns that raise its score most, strongest first."""
     told: list[tuple[Reason, ...]] = []
+    least = _LEAST * (1.0 if opened.judges_classes else abs(opened.threshold or 0.0))
     for start in range(0, len(values[0]), CHUNK_ROWS):
         part = [column[start : start + CHUNK_ROWS] for column in values]
         found = effects(opened, part)
@@ -86,7 +90,7 @@ def reasons(opened: Opened, values: Sequence[Values], most: int) -> list[tuple[R
                     opened.columns[at].name, observed(part[at][row]), opened.columns[at].typical, float(found[row, at])
                 )
                 for at in order[row].tolist()
-                if found[row, at] > _LEAST
+                if found[row, at] > max(least, _PART * float(found[row].max()))
             )
             for row in range(len(found))
         )

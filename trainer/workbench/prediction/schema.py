@@ -131,7 +131,7 @@ def _notes(
         pairs = listed([f"{entry.found} looks like {entry.wanted}" for entry in suggestions])
         notes.append(f"{pairs}: if so, say it, and predict again.")
     if extra:
-        notes.append(f"{_columns(len(extra))} not known to the model and left aside: {listed(extra)}.")
+        notes.append(f"{_columns(len(extra))} of no use to the model and left aside: {listed(extra)}.")
     return tuple(notes)
 
 

@@ -71,8 +71,8 @@ def require_flows(names: Sequence[str]) -> None:
     if missing:
         raise NotPromotable(
             f"promoting: agents compute {len(contract.FEATURES)} features of a flow, and this table lacks "
-            f"{len(missing)} of them ({', '.join(missing[:5])}, ...); only a run on a data set made of captures or of the "
-            "flow lake can be promoted: import those, and run the experiment on them"
+            f"{len(missing)} of them ({', '.join(missing[:5])}, ...); only a run on a data set made of captures or of "
+            "the flow lake can be promoted: import those, and run the experiment on them"
         )
 
 
@@ -91,8 +91,7 @@ class _Table:
         hosts = _column(batch, HOSTS)
         self._host = np.zeros(count, dtype=np.int64) if hosts is None else host_numbers(hosts)
         if {"protocol", "dst_port"} <= set(batch.schema.names):
-            parts = (np.nan_to_num(_floats(batch.column(name))).astype(np.int64) for name in ("protocol", "dst_port"))
-            self._kind = kind_of(*parts)
+            self._kind = kind_of(_whole(batch.column("protocol")), _whole(batch.column("dst_port")))
         else:
             self._kind = np.zeros(count, dtype=np.int64)
 
@@ -123,6 +122,15 @@ def _column(batch: Any, names: Sequence[str]) -> list[str] | None:
 def _words(batch: Any, name: str) -> list[str | None]:
     words: list[str | None] = texts(batch.column(name)).to_pylist()
     return words
+
+
+def _whole(column: Any) -> NDArray[np.int64]:
+    """Whole numbers; words, such as a protocol's name, as one number each."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        return np.nan_to_num(_floats(column)).astype(np.int64)
+    return host_numbers([word or "" for word in texts(column).to_pylist()]) & 0xFFFF
 
 
 def _floats(column: Any) -> NDArray[np.float32]:

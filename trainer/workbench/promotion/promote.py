@@ -3,7 +3,7 @@
 A run's own file takes the columns of its table; an agent's takes the features of the contract and answers with a
 calibrated score, its parts and what was expected. So the detector is fitted once more on the run's table, by the
 road every other model goes (making/fitting.py): split by time, the same detector, calibrated on later ordinary flows,
-checked for soundness, drawn with plain operators, compared with the graph, compared with a champion if one is given. The
+checked for soundness, drawn with plain operators, compared with a champion if one is given. The
 file says which run it comes from. It is published like any model, and passes the registry's gate like any.
 """
 
