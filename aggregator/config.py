@@ -105,7 +105,7 @@ class AggregatorConfig:
     workbench_light_memory_mib: int = setting(3072, "Memory for data any other work of the workbench may use. MiB.")
     workbench_hours: float = setting(12.0, "Time an experiment may take, whatever its own budget says. Hours.")
     workbench_light_minutes: float = setting(60.0, "Time an import, a profile or a prediction may take. Minutes.")
-    workbench_short_seconds: float = setting(120.0, "Time a plot, an explanation or a single row may take. Seconds.")
+    workbench_short_seconds: float = setting(240.0, "Time a plot, an explanation or a single row may take. Seconds.")
     workbench_leave_running: bool = setting(
         True, "Leave work running when the aggregator stops, and follow it again at the next start."
     )
