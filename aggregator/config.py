@@ -93,7 +93,9 @@ class AggregatorConfig:
 
     workbench_upload_mib: int = setting(1024, "Largest file that may be uploaded to the workbench. MiB.")
     workbench_quota_mib: int = setting(20_480, "Room for all files of the workbench. MiB.")
-    workbench_user_quota_mib: int = setting(10_240, "Room for the data sets of one user. MiB.")
+    workbench_user_quota_mib: int = setting(
+        10_240, "Room for the data sets, experiments and predictions of one user. MiB."
+    )
     workbench_free_mib: int = setting(1024, "Room that must stay free on the disk beside an upload. MiB.")
     workbench_rows: int = setting(5_000_000, "Most rows of a data set.")
     workbench_columns: int = setting(2_000, "Most columns of a data set.")

@@ -70,6 +70,7 @@ def page(
     if offset < 0:
         raise Invalid(f"offset = {offset} must not be negative")
     columns, total = shape(path)
+    kinds = kinds_of(path)
     for named in (sort, where[0] if where else None):
         if named is not None and named not in columns:
             raise Invalid(f"there is no column {named[:80]!r} in this table")
@@ -85,7 +86,7 @@ def page(
         )
     return Preview(
         columns=columns,
-        types=tuple(types.get(name, "text") for name in columns),
+        types=tuple(types.get(name) or kinds[name] for name in columns),
         rows=tuple(tuple(cell(value) for value in row) for row in rows),
         offset=offset,
         total=total,
@@ -104,6 +105,24 @@ def shape(path: Path) -> tuple[tuple[str, ...], int]:
         raise NotFound("the table's file is gone; import it again") from None
     except (OSError, pa.ArrowException) as error:
         raise StateError(f"reading a table: {error}; import it again") from error
+
+
+def kinds_of(path: Path) -> dict[str, str]:
+    """What each column of a table holds, in the words of a data set: integer, number, boolean, time, text."""
+    import pyarrow.parquet as pq
+    from pyarrow import types
+
+    def kind(of: Any) -> str:
+        tests = (
+            ("boolean", types.is_boolean),
+            ("integer", types.is_integer),
+            ("number", types.is_floating),
+            ("number", types.is_decimal),
+            ("time", types.is_temporal),
+        )
+        return next((name for name, fits in tests if fits(of)), "text")
+
+    return {field.name: kind(field.type) for field in pq.read_schema(path)}
 
 
 def batches(path: Path) -> Generator[list[tuple[Any, ...]]]:
