@@ -27,7 +27,7 @@ def test_every_word_allowed_here_is_allowed_there():
     """And the other way round."""
     for choice in choices.SETTINGS:
         if choice.words:
-            assert choice.words == typing.get_args(trainers._WORDS[choice.name]), choice.name
+            assert choice.words == typing.get_args(trainers.WORDS[choice.name]), choice.name
 
 
 @pytest.mark.parametrize("choice", [one for one in choices.SETTINGS if one.low is not None], ids=lambda one: one.name)
