@@ -229,3 +229,18 @@ def test_the_same_seed_explains_alike(classifier: Any, tmp_path: Path):
         for _ in range(2)
     )
     assert first == second
+
+
+def test_rows_are_compared_with_the_table_of_the_run(tmp_path: Path):
+    """One predicted row, with columns missing, is explained against the run's own table, which its folder names."""
+    model = write_file(tmp_path / "run" / "models" / "linear", COLUMNS, classes=())
+    table(tmp_path / "run" / "learnt.parquet", 60, 6)
+    (tmp_path / "run" / "data.json").write_text('{"table": "learnt.parquet"}')
+    pq.write_table(pa.table({"size": [9.0], "flag": ["SF"]}), tmp_path / "rows.parquet")
+    arguments = ["--table", str(tmp_path / "rows.parquet"), "--method", "lime", "--row", "0"]
+    out = tmp_path / "e.json"
+    assert main(["workbench", "explain", "--model", str(model), *arguments, "--out", str(out)]) == 0
+    told = json.loads(out.read_text())
+    assert told["items"][0]["feature"] == "size"
+    assert told["items"][0]["effect"] > 5
+    assert "60 background rows" in told["note"]
