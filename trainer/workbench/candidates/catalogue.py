@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _PARTS: Final = (
     "trainer.workbench.candidates.baselines",
-    "trainer.workbench.candidates.classifiers",
     "trainer.workbench.candidates.boosting",
+    "trainer.workbench.candidates.classifiers",
     "trainer.workbench.candidates.detectors",
     "trainer.workbench.candidates.portfolio",
     "trainer.workbench.networks.catalogue",
