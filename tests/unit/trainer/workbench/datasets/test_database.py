@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
-from trainer.workbench.datasets import database
 from trainer.workbench.datasets.importing import Asked, import_table
 from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.sources import database
 
 
 @pytest.fixture
@@ -18,7 +18,8 @@ def url(tmp_path):
     with sqlite3.connect(tmp_path / "my data.db") as base:
         base.execute("CREATE TABLE flows (bytes INTEGER, rate REAL, flag TEXT, mixed)")
         base.executemany(
-            "INSERT INTO flows VALUES (?, ?, ?, ?)", [(at, at / 2, "SF" if at % 2 else None, at) for at in range(20_000)]
+            "INSERT INTO flows VALUES (?, ?, ?, ?)",
+            [(at, at / 2, "SF" if at % 2 else None, at) for at in range(20_000)],
         )
     base.close()
     return f"sqlite:///{tmp_path / 'my data.db'}"
@@ -39,18 +40,21 @@ def test_a_query_becomes_a_data_set(tmp_path, url):
     assert pq.read_table(tmp_path / "set" / "table.parquet")["bytes"].to_pylist() == list(range(20_000))
 
 
-@pytest.mark.parametrize("query", [
-    "DELETE FROM flows",
-    "SELECT 1; DROP TABLE flows",
-    "WITH x AS (DELETE FROM flows RETURNING *) SELECT * FROM x",
-    "SELECT * INTO other FROM flows",
-    "SELECT 1 INTO OUTFILE '/tmp/x'",
-    "/* SELECT */ UPDATE flows SET bytes = 0",
-    "PRAGMA query_only = OFF",
-    "ATTACH 'x' AS y",
-    "",
-    None,
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM flows",
+        "SELECT 1; DROP TABLE flows",
+        "WITH x AS (DELETE FROM flows RETURNING *) SELECT * FROM x",
+        "SELECT * INTO other FROM flows",
+        "SELECT 1 INTO OUTFILE '/tmp/x'",
+        "/* SELECT */ UPDATE flows SET bytes = 0",
+        "PRAGMA query_only = OFF",
+        "ATTACH 'x' AS y",
+        "",
+        None,
+    ],
+)
 def test_only_one_statement_that_reads(tmp_path, url, query):
     """Anything but one SELECT is refused before the database is asked."""
     with pytest.raises(SettingsUnusable, match="asking a database"):

@@ -36,7 +36,10 @@ def test_from_file_to_picture(tmp_path):
     """Import, profile and plot, each with progress as JSON lines that rise to one and end."""
     (tmp_path / "t.csv").write_bytes(b"bytes,class\n" + b"1,normal\n20,attack\n3,normal\n" * 20)
     out = tmp_path / "set"
-    for arguments in (("import", tmp_path / "t.csv", "--out", out, "--name", "clients"), ("profile", out, "--label", "class")):
+    for arguments in (
+        ("import", tmp_path / "t.csv", "--out", out, "--name", "clients"),
+        ("profile", out, "--label", "class"),
+    ):
         done = command(*arguments, "--progress", "json")
         assert done.returncode == 0, done.stderr
         events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -62,13 +65,17 @@ def spread_xls():
     return files.xls_bytes([(0, 0, "a"), (1, 0, 1.0), (65_535, 65_000, 1.0)])
 
 
-@pytest.mark.parametrize(("name", "data", "says"), [
-    ("bomb.csv.gz", gzip_bomb, "max-ratio"),
-    ("spread.xls", spread_xls, "Excel file"),
-    ("deep.json", lambda: b'{"a":' * 100_000, "max-depth"),
-    ("model.csv", lambda: b"\x80\x04\x95" + bytes(50), "pickle"),
-    ("open.csv", lambda: b'a,b\n"1,2\n' + b"3,4\n" * 4_000_000, "never closed"),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("bomb.csv.gz", gzip_bomb, "max-ratio"),
+        ("spread.xls", spread_xls, "Excel file"),
+        ("deep.json", lambda: b'{"a":' * 100_000, "max-depth"),
+        ("model.csv", lambda: b"\x80\x04\x95" + bytes(50), "pickle"),
+        ("open.csv", lambda: b'a,b\n"1,2\n' + b"3,4\n" * 4_000_000, "never closed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_hostile_files_under_a_memory_limit(tmp_path, name, data, says):
     """One sentence, the exit code for unusable data, no traceback, and nothing left behind."""
     (tmp_path / name).write_bytes(data())

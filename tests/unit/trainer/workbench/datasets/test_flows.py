@@ -11,7 +11,7 @@ import tiny_pcap
 from protos import contract
 from trainer.corpora.lake import DIGEST_KEY
 from trainer.errors import DatasetRefused, SourceMissing
-from trainer.workbench.datasets.captured import address
+from trainer.workbench.datasets.formats.captured import address
 from trainer.workbench.datasets.importing import Asked, import_table
 
 
@@ -33,7 +33,16 @@ def test_a_capture_becomes_flows_with_an_agents_features(tmp_path):
 
     about, table = bring(office(tmp_path / "office.pcap"), tmp_path / "set")
     assert about["source"]["kind"] == "captures"
-    assert table.column_names == ["src_ip", "src_port", "dst_ip", "dst_port", "protocol", "first_seen", "last_seen", *contract.FEATURES]
+    assert table.column_names == [
+        "src_ip",
+        "src_port",
+        "dst_ip",
+        "dst_port",
+        "protocol",
+        "first_seen",
+        "last_seen",
+        *contract.FEATURES,
+    ]
     assert about["rows"] == 5
     assert set(table["src_ip"].to_pylist()) == {"10.0.0.5"}
     assert {column["type"] for column in about["columns"] if column["name"].endswith("_seen")} == {"time"}

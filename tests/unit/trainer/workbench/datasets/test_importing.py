@@ -85,24 +85,30 @@ def test_the_same_table_from_every_format(tmp_path, name):
     first, _ = bring(tmp_path, "reference.csv", text())
     assert about["digest"] == first["digest"], about
     assert [(column["name"], column["type"]) for column in about["columns"]] == [
-        ("bytes", "integer"), ("rate", "number"), ("flag", "categorical"), ("seen", "time"), ("good", "boolean")
+        ("bytes", "integer"),
+        ("rate", "number"),
+        ("flag", "categorical"),
+        ("seen", "time"),
+        ("good", "boolean"),
     ]
     assert [column["missing"] for column in about["columns"]] == [0, 1, 0, 0, 0]
-    assert [str(kind) for kind in table.schema.types] == [
-        "int64", "double", "string", "timestamp[ms, tz=UTC]", "bool"
-    ]
+    assert [str(kind) for kind in table.schema.types] == ["int64", "double", "string", "timestamp[ms, tz=UTC]", "bool"]
     assert table["bytes"].to_pylist() == [10, -3, 400]
     assert about["rows"] == 3
     assert about["bytes"] == (tmp_path / f"{name}.set" / "table.parquet").stat().st_size
 
 
-@pytest.mark.parametrize("change", [
-    (HEADER, [*ROWS[:2], ROWS[2][:2] + ("sf",) + ROWS[2][3:]]),
-    (("Bytes", *HEADER[1:]), ROWS),
-    (HEADER, [ROWS[1], ROWS[0], ROWS[2]]),
-    (HEADER, [*ROWS, ROWS[2]]),
-    (HEADER, [(10.5, *ROWS[0][1:]), *ROWS[1:]]),
-], ids=["value", "name", "order", "row", "type"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        (HEADER, [*ROWS[:2], (*ROWS[2][:2], "sf", *ROWS[2][3:])]),
+        (("Bytes", *HEADER[1:]), ROWS),
+        (HEADER, [ROWS[1], ROWS[0], ROWS[2]]),
+        (HEADER, [*ROWS, ROWS[2]]),
+        (HEADER, [(10.5, *ROWS[0][1:]), *ROWS[1:]]),
+    ],
+    ids=["value", "name", "order", "row", "type"],
+)
 def test_another_table_has_another_digest(tmp_path, change):
     """A value, a name, the order, a row more or another type: the digest differs."""
     about, _ = bring(tmp_path, "t.csv", text(change[1], change[0]))
@@ -165,7 +171,10 @@ def test_records_with_different_fields_and_inner_objects(tmp_path):
     data = b'[{"a": 1, "in": {"x": 1.5, "deep": {"y": "k"}}}, {"b": [1, 2], "a": null}, {"a": 3, "in": {"x": 2}}]'
     _, table = bring(tmp_path, "t.json", data)
     assert table.to_pydict() == {
-        "a": [1, None, 3], "in.x": [1.5, None, 2.0], "in.deep.y": ["k", None, None], "b": [None, "[1, 2]", None]
+        "a": [1, None, 3],
+        "in.x": [1.5, None, 2.0],
+        "in.deep.y": ["k", None, None],
+        "b": [None, "[1, 2]", None],
     }
 
 
@@ -183,21 +192,31 @@ def test_a_sheet_is_chosen_by_name_or_number(tmp_path):
 
 def test_nested_and_unusual_parquet_types(tmp_path):
     """Structures become columns, lists text, decimals and unsigned numbers numbers, dates moments; NaN is missing."""
-    data = files.parquet_bytes({
-        "s": pa.array([{"x": 1, "y": "a"}, {"x": 2, "y": None}]),
-        "l": pa.array([[1, 2], None]),
-        "d": pa.array([1, 2], pa.decimal128(5, 2)),
-        "u": pa.array([2**63 + 1, 1], pa.uint64()),
-        "day": pa.array([dt.date(2026, 1, 31), None]),
-        "f": pa.array([float("nan"), float("inf")]),
-        "z": pa.nulls(2),
-        "raw": pa.array([b"\x00\xff", None]),
-        "wait": pa.array([1500, None], pa.duration("ms")),
-    })
+    data = files.parquet_bytes(
+        {
+            "s": pa.array([{"x": 1, "y": "a"}, {"x": 2, "y": None}]),
+            "l": pa.array([[1, 2], None]),
+            "d": pa.array([1, 2], pa.decimal128(5, 2)),
+            "u": pa.array([2**63 + 1, 1], pa.uint64()),
+            "day": pa.array([dt.date(2026, 1, 31), None]),
+            "f": pa.array([float("nan"), float("inf")]),
+            "z": pa.nulls(2),
+            "raw": pa.array([b"\x00\xff", None]),
+            "wait": pa.array([1500, None], pa.duration("ms")),
+        }
+    )
     about, table = bring(tmp_path, "t.parquet", data)
     assert {column["name"]: column["type"] for column in about["columns"]} == {
-        "s.x": "integer", "s.y": "categorical", "l": "categorical", "d": "number", "u": "number", "day": "time",
-        "f": "number", "z": "text", "raw": "categorical", "wait": "number",
+        "s.x": "integer",
+        "s.y": "categorical",
+        "l": "categorical",
+        "d": "number",
+        "u": "number",
+        "day": "time",
+        "f": "number",
+        "z": "text",
+        "raw": "categorical",
+        "wait": "number",
     }
     assert table["f"].null_count == 2
     assert table["wait"].to_pylist() == [1.5, None]
@@ -226,9 +245,14 @@ def test_a_second_import_replaces_the_first_whole(tmp_path):
     assert pq.read_metadata(out / "table.parquet").num_rows == 5
 
 
-@pytest.mark.parametrize(("asked", "error"), [
-    ({"delimiter": "ab"}, SettingsUnusable), ({"encoding": "klingon"}, SettingsUnusable), ({"encoding": "base64"}, SettingsUnusable)
-])
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"delimiter": "ab"}, SettingsUnusable),
+        ({"encoding": "klingon"}, SettingsUnusable),
+        ({"encoding": "base64"}, SettingsUnusable),
+    ],
+)
 def test_settings_that_make_no_sense(tmp_path, asked, error):
     """A delimiter or encoding that is none is a mistake of the command, and says so."""
     with pytest.raises(error, match="reading the"):

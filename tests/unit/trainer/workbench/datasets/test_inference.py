@@ -42,7 +42,9 @@ MOMENTS = [
 
 def settle(values, cut=None):
     column = Loose("c")
-    tidied = [column.tidy(pa.array(part, pa.string())) for part in ([values] if cut is None else [values[:cut], values[cut:]])]
+    tidied = [
+        column.tidy(pa.array(part, pa.string())) for part in ([values] if cut is None else [values[:cut], values[cut:]])
+    ]
     for part in tidied:
         column.see(part)
     column.decide()
@@ -50,7 +52,9 @@ def settle(values, cut=None):
 
 
 @pytest.mark.parametrize("cut", [None, 1], ids=["at once", "in two batches"])
-@pytest.mark.parametrize(("values", "kind", "gives", "says"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("values", "kind", "gives", "says"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_types(values, kind, gives, says, cut):
     """The type follows from all values however they are cut into batches, and what was decided is said."""
     column, found = settle(values, cut)

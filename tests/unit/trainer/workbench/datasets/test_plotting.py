@@ -10,10 +10,10 @@ import pytest
 import tables_in_files as files
 
 from trainer.errors import SettingsUnusable
-from trainer.workbench.datasets import plotting
 from trainer.workbench.datasets.importing import Asked as Source
 from trainer.workbench.datasets.importing import import_table
-from trainer.workbench.datasets.plotting import Asked
+from trainer.workbench.datasets.plots import plotting
+from trainer.workbench.datasets.plots.plotting import Asked
 
 ROWS = 400
 RNG = np.random.default_rng(5)
@@ -38,14 +38,27 @@ def folder(tmp_path_factory):
 
 
 PICTURES = [
-    Asked("histogram", "bytes"), Asked("histogram", "rate", by="class"), Asked("histogram", "few"), Asked("histogram", "seen"),
-    Asked("histogram", "service"), Asked("box", "bytes", by="class"), Asked("box", "$odd' \"name"), Asked("counts", "service", by="class"),
-    Asked("counts", "class"), Asked("scatter", "bytes", "rate", "class"), Asked("scatter", "few", "$odd' \"name", "service"),
-    Asked("heatmap"), Asked("embedding", by="class"), Asked("embedding"), Asked("embedding", by="class", method="tsne"),
+    Asked("histogram", "bytes"),
+    Asked("histogram", "rate", by="class"),
+    Asked("histogram", "few"),
+    Asked("histogram", "seen"),
+    Asked("histogram", "service"),
+    Asked("box", "bytes", by="class"),
+    Asked("box", "$odd' \"name"),
+    Asked("counts", "service", by="class"),
+    Asked("counts", "class"),
+    Asked("scatter", "bytes", "rate", "class"),
+    Asked("scatter", "few", "$odd' \"name", "service"),
+    Asked("heatmap"),
+    Asked("embedding", by="class"),
+    Asked("embedding"),
+    Asked("embedding", by="class", method="tsne"),
 ]
 
 
-@pytest.mark.parametrize("asked", PICTURES, ids=lambda asked: f"{asked.kind}-{asked.x or ''}-{asked.by or ''}-{asked.method}")
+@pytest.mark.parametrize(
+    "asked", PICTURES, ids=lambda asked: f"{asked.kind}-{asked.x or ''}-{asked.by or ''}-{asked.method}"
+)
 def test_every_picture_is_a_plot_and_an_image(folder, tmp_path, asked):
     """Each kind gives a plain JSON option without colours of text or ground, and an SVG; nothing in it is not a number."""
     told = plotting.plot(folder, asked, tmp_path / "p.json")
@@ -104,7 +117,10 @@ def test_scatter_leaves_out_rows_without_values_and_says_its_scale(folder):
 
 def test_an_embedding_separates_what_is_different(folder):
     """Every row is a point; components say their share; the same table gives the same picture."""
-    first, again = plotting.plot(folder, Asked("embedding", by="class")), plotting.plot(folder, Asked("embedding", by="class"))
+    first, again = (
+        plotting.plot(folder, Asked("embedding", by="class")),
+        plotting.plot(folder, Asked("embedding", by="class")),
+    )
     assert first == again
     assert sum(len(points) for points in series(first).values()) == ROWS
     assert "of the variation" in first["option"]["xAxis"]["name"]
@@ -118,15 +134,18 @@ def test_images_of_the_same_picture_are_the_same_bytes(folder, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-@pytest.mark.parametrize(("asked", "says"), [
-    (Asked("histogram"), "name a column with --x"),
-    (Asked("scatter", "bytes"), "name a column with --y"),
-    (Asked("scatter", "bytes", "service"), "numbers are needed"),
-    (Asked("box", "service"), "numbers are needed"),
-    (Asked("histogram", "no"), "no column 'no'"),
-    (Asked("histogram", "empty"), "is empty"),
-    (Asked("box", "empty"), "is empty"),
-])
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (Asked("histogram"), "name a column with --x"),
+        (Asked("scatter", "bytes"), "name a column with --y"),
+        (Asked("scatter", "bytes", "service"), "numbers are needed"),
+        (Asked("box", "service"), "numbers are needed"),
+        (Asked("histogram", "no"), "no column 'no'"),
+        (Asked("histogram", "empty"), "is empty"),
+        (Asked("box", "empty"), "is empty"),
+    ],
+)
 def test_what_cannot_be_drawn_is_said(folder, asked, says):
     """A picture that needs another column says so."""
     with pytest.raises(SettingsUnusable, match=says):

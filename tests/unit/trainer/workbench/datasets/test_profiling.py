@@ -11,7 +11,7 @@ import pytest
 import tables_in_files as files
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
-from trainer.workbench.datasets import leakage, printing, profiling, relations
+from trainer.workbench.datasets.exploration import leakage, printing, profiling, relations
 from trainer.workbench.datasets.importing import Asked, import_table
 
 ROWS = 600
@@ -39,7 +39,10 @@ def test_figures_are_those_of_every_row(tmp_path, rng):
     whole = rng.integers(0, 9, ROWS)
     gaps = pa.array([None if at % 10 == 0 else float(value) for at, value in enumerate(values)])
     words = [("tcp", "udp", "tcp", "icmp")[at % 4] for at in range(ROWS)]
-    profile = made(tmp_path, {"n": gaps, "whole": whole, "proto": words, "same": [1] * ROWS, "on": [at % 3 == 0 for at in range(ROWS)]})
+    profile = made(
+        tmp_path,
+        {"n": gaps, "whole": whole, "proto": words, "same": [1] * ROWS, "on": [at % 3 == 0 for at in range(ROWS)]},
+    )
     there = np.array([value for value in gaps.to_pylist() if value is not None])
     assert profile["rows"] == ROWS
     assert profile["sampled_rows"] is None
@@ -50,8 +53,13 @@ def test_figures_are_those_of_every_row(tmp_path, rng):
     assert number["count"] == 540
     assert number["zeros"] == int((there == 0).sum())
     for key, expected in {
-        "mean": there.mean(), "std": there.std(ddof=1), "min": there.min(), "max": there.max(),
-        "q25": np.quantile(there, 0.25), "median": np.median(there), "q75": np.quantile(there, 0.75),
+        "mean": there.mean(),
+        "std": there.std(ddof=1),
+        "min": there.min(),
+        "max": there.max(),
+        "q25": np.quantile(there, 0.25),
+        "median": np.median(there),
+        "q75": np.quantile(there, 0.75),
     }.items():
         assert math.isclose(number[key], expected, rel_tol=1e-8), key
     assert profile["categorical"][0] == {"name": "proto", "count": ROWS, "unique": 3, "top": "tcp", "frequency": 300}
@@ -126,7 +134,12 @@ def test_without_a_label_only_identifiers_are_suspects(tmp_path, rng):
 
 def test_labels_are_proposed_by_name_and_place(tmp_path):
     """A telling name anywhere, or few values in the last column; numbers with many values never."""
-    columns = {"attack_cat": ["a", "b"] * 20, "x": np.arange(40) / 7, "class_of_service": np.arange(40) / 3, "kind": [0, 1, 2, 3] * 10}
+    columns = {
+        "attack_cat": ["a", "b"] * 20,
+        "x": np.arange(40) / 7,
+        "class_of_service": np.arange(40) / 3,
+        "kind": [0, 1, 2, 3] * 10,
+    }
     assert [one["name"] for one in made(tmp_path, columns)["labels"]] == ["attack_cat", "kind"]
 
 
@@ -140,7 +153,12 @@ def test_large_tables_are_sampled_and_said(tmp_path, monkeypatch, rng):
     """Over the limits the sample is drawn by seed, the same each time, and the profile says what is approximate."""
     monkeypatch.setattr(profiling, "SAMPLE_ROWS", 200)
     monkeypatch.setattr(profiling, "EXACT_ROWS", 300)
-    columns = {"a": rng.normal(0, 1, ROWS), "b": rng.normal(0, 1, ROWS), "c": ["x", "y"] * (ROWS // 2), "one": [5] * ROWS}
+    columns = {
+        "a": rng.normal(0, 1, ROWS),
+        "b": rng.normal(0, 1, ROWS),
+        "c": ["x", "y"] * (ROWS // 2),
+        "one": [5] * ROWS,
+    }
     first, again = made(tmp_path, columns), made(tmp_path, columns)
     assert first == again
     assert first["sampled_rows"] == 200
@@ -157,7 +175,9 @@ def test_relations_follow_their_formulas(rng):
     b = a**2 + rng.normal(0, 1, ROWS)
     ranks = np.column_stack([relations._ranks(a), relations._ranks(b)])
     assert math.isclose(relations._correlation(ranks)[0, 1], stats.spearmanr(a, b).statistic, rel_tol=1e-9)
-    assert math.isclose(relations._correlation(np.column_stack([a, b]))[0, 1], stats.pearsonr(a, b).statistic, rel_tol=1e-9)
+    assert math.isclose(
+        relations._correlation(np.column_stack([a, b]))[0, 1], stats.pearsonr(a, b).statistic, rel_tol=1e-9
+    )
     codes = rng.integers(0, 4, ROWS)
     assert relations.cramers_v(codes, codes) == pytest.approx(1.0, abs=1e-9)
     assert relations.cramers_v(codes, rng.integers(0, 4, ROWS)) < 0.15

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
-from trainer.workbench.datasets import addresses, remote
 from trainer.workbench.datasets.importing import Asked, import_table
 from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.sources import addresses, remote
 
 CSV = b"a,b\n1,x\n2,y\n"
 
@@ -77,12 +77,15 @@ def test_a_remote_file_becomes_a_data_set(tmp_path, server):
     assert bring(tmp_path, server, "/again", file_name="t.csv")["digest"] == about["digest"]
 
 
-@pytest.mark.parametrize(("path", "says"), [
-    ("/metadata", "metadata service"),
-    ("/file", "file:// is not followed"),
-    ("/loop", "leads on more than"),
-    ("/nothing", "answered 404"),
-])
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/metadata", "metadata service"),
+        ("/file", "file:// is not followed"),
+        ("/loop", "leads on more than"),
+        ("/nothing", "answered 404"),
+    ],
+)
 def test_answers_that_lead_astray(tmp_path, server, path, says):
     """Redirects to the metadata service, to files and in circles are not followed, and an error is said."""
     with pytest.raises(SourceUnreachable, match=says):
@@ -140,18 +143,36 @@ def test_storage_through_fsspec(tmp_path):
         import_table(Asked("memory://bucket/no.csv", tmp_path / "set", **asked), lambda *_: None)
     with pytest.raises(DatasetRefused, match="max-bytes"):
         import_table(
-            Asked("memory://bucket/t.csv", tmp_path / "set", schemes=("memory",), limits=Limits(max_bytes=5)), lambda *_: None
+            Asked("memory://bucket/t.csv", tmp_path / "set", schemes=("memory",), limits=Limits(max_bytes=5)),
+            lambda *_: None,
         )
 
 
-@pytest.mark.parametrize(("address", "why"), [
-    ("169.254.169.254", "metadata"), ("::ffff:169.254.169.254", "metadata"), ("64:ff9b::a9fe:a9fe", "metadata"),
-    ("2002:a9fe:a9fe::1", "metadata"), ("fd00:ec2::254", "metadata"), ("100.100.100.200", "metadata"),
-    ("169.254.1.1", "link-local"), ("fe80::1", "link-local"), ("0.0.0.0", "no address"), ("::", "no address"),
-    ("224.0.0.1", "no address"), ("255.255.255.255", "no address"), ("127.0.0.1", "this very host"), ("::1", "this very host"),
-    ("::ffff:127.0.0.1", "this very host"), ("127.8.8.8", "this very host"),
-    ("10.0.0.5", None), ("192.168.1.10", None), ("8.8.8.8", None), ("2001:4860:4860::8888", None),
-])
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("169.254.169.254", "metadata"),
+        ("::ffff:169.254.169.254", "metadata"),
+        ("64:ff9b::a9fe:a9fe", "metadata"),
+        ("2002:a9fe:a9fe::1", "metadata"),
+        ("fd00:ec2::254", "metadata"),
+        ("100.100.100.200", "metadata"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1", "link-local"),
+        ("0.0.0.0", "no address"),
+        ("::", "no address"),
+        ("224.0.0.1", "no address"),
+        ("255.255.255.255", "no address"),
+        ("127.0.0.1", "this very host"),
+        ("::1", "this very host"),
+        ("::ffff:127.0.0.1", "this very host"),
+        ("127.8.8.8", "this very host"),
+        ("10.0.0.5", None),
+        ("192.168.1.10", None),
+        ("8.8.8.8", None),
+        ("2001:4860:4860::8888", None),
+    ],
+)
 def test_addresses(address, why):
     """Metadata, link-local and the host itself are refused in every spelling; private networks and others are not."""
     found = addresses.refused(ipaddress.ip_address(address), allow_loopback=False)
