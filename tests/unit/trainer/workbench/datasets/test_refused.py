@@ -8,7 +8,8 @@ import pickle
 import struct
 import tracemalloc
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import tables_in_files as files
 
 from trainer.errors import DataError
 from trainer.workbench.datasets.importing import Asked, import_table
-from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.limits import Limits, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -294,3 +295,11 @@ def test_a_bomb_takes_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 40 * MIB
     finally:
         tracemalloc.stop()
+
+
+def test_limits_are_documented():
+    """docs/datasets.md has every limit with its default."""
+    page = (Path(__file__).resolve().parents[5] / "docs/datasets.md").read_text(encoding="utf-8")
+    for field in fields(Limits):
+        default = size(field.default) if field.name.endswith("bytes") else f"{field.default:,}"
+        assert f"| `{field.name.replace('_', '-')}` | {default} |" in page
