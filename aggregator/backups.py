@@ -1,9 +1,9 @@
 """Backup, restore and check of a state directory.
 
 A backup is a folder, or a tar of one: the database as one consistent copy (taken while the aggregator runs, if it
-does), the models with their reports, and a listing of the flow files; with `flows`, those files too. Of the workbench it holds the rows, and with `workbench` its files: tables, models,
-predictions. The manifest names
-every file with its digest and is written last, so an unfinished backup is not mistaken for one.
+does), the models with their reports, and a listing of the flow files; with `flows`, those files too. Of the workbench
+it holds the rows, and with `workbench` its files: tables, models, predictions. The manifest names every file with its
+digest and is written last, so an unfinished backup is not mistaken for one.
 """
 
 from __future__ import annotations

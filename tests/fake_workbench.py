@@ -79,7 +79,7 @@ TRAINER = """
         source = pathlib.Path(words[0])
         if words[0] == "sql:":
             (here / "url.txt").write_text(pathlib.Path(option("url-file")).read_text())
-        if source.suffix == ".csv":
+        if "://" not in words[0] and source.suffix == ".csv":
             table = pa.csv.read_csv(source)
         elif source.is_dir():
             table = pa.table({"files": [str(p) for p in sorted(source.rglob("*.parquet"))]})

@@ -14,6 +14,7 @@
     ├── ModelError           a model that is foreign, corrupt, or fails its own self-test
     │   ├── ParityError          the exported graph does not answer as the fitted detector does
     │   ├── Unsound              a fitted model that says nothing, or that learned the label instead of the traffic
+    │   ├── TrainingFailed       a network whose loss is no longer a number
     │   └── NotPromotable        a model of the workbench that agents could not run
     ├── OutputError          a model or report cannot be written
     └── PublishError         the aggregator is away or refused the model
@@ -90,6 +91,10 @@ class ParityError(ModelError):
 
 class Unsound(ModelError):
     """A fitted model that says nothing, or that learned the label instead of the traffic."""
+
+
+class TrainingFailed(ModelError):
+    """A network whose loss is no longer a number."""
 
 
 class NotPromotable(ModelError):

@@ -54,8 +54,9 @@ def build_app(services: Services) -> FastAPI:
     app = FastAPI(
         title="Anomaflow",
         version=VERSION,
-        description="Alerts, incidents, flows, agents, models, verdicts, and the workbench. Lists page by cursor: pass `next` back as "
-        "`cursor` until it is null. Send a token as `Authorization: Bearer`, or log in for a session cookie.",
+        description="Alerts, incidents, flows, agents, models, verdicts, and the workbench. Lists page by cursor: pass "
+        "`next` back as `cursor` until it is null. Send a token as `Authorization: Bearer`, or log in for a session "
+        "cookie.",
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,

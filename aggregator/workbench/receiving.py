@@ -1,7 +1,7 @@
 """A stranger's bytes on their way to the disk: counted, bounded and digested while they come; memory stays flat.
 
 What is refused names the limit: bytes of one file, room of one user, room of all, room on the disk, files at a time.
-The file has a name of our own in `incoming/`; of the sender's name only the ending is used, and a cleaned text is shown.
+The file has a name of our own in `incoming/`; of the sender's only the ending is used, and a cleaned text is shown.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def figures(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def problems(db: sqlite3.Connection, root: Path) -> list[str]:
-    """Rows whose files are missing, in sentences. A backup leaves the files of the workbench out (docs/workbench.md)."""
+    """Rows whose files are missing, in sentences. A backup has the workbench's files only when it is asked to."""
     found = []
     for row in db.execute("SELECT * FROM dataset_versions WHERE state = 'ready' AND deleted_ms IS NULL"):
         folder = root / places.dataset_folder(row["dataset_id"], row["version"])
@@ -36,7 +36,9 @@ def problems(db: sqlite3.Connection, root: Path) -> list[str]:
                 f"workbench: the table of data set {row['dataset_id']}, version {row['version']} is missing; delete "
                 "that version, or import it again"
             )
-    for row in db.execute("SELECT id, best FROM experiments WHERE best <> '' AND deleted_ms IS NULL"):
-        if not (root / places.model_folder(row["id"], row["best"]) / "model.onnx").exists():
-            found.append(f"workbench: the best model of experiment {row['id']} is missing; delete it, or run it again")
-    return found
+    best = db.execute("SELECT id, best FROM experiments WHERE best <> '' AND deleted_ms IS NULL")
+    return found + [
+        f"workbench: the best model of experiment {row['id']} is missing; delete it, or run it again"
+        for row in best
+        if not (root / places.model_folder(row["id"], row["best"]) / "model.onnx").exists()
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -326,4 +325,4 @@ async def test_a_process_begins_only_after_it_is_known(tmp_path):
             await asyncio.sleep(0.01)
     assert processes.collect(held.identity.pid) == 0
     assert await asyncio.to_thread(mark.exists)
-    assert Path(tmp_path / "log").read_bytes() == b""
+    assert await asyncio.to_thread((tmp_path / "log").read_bytes) == b""

@@ -227,7 +227,7 @@ async def preview(  # noqa: PLR0917 - each is a parameter of the request
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Limit = PAGE,
     sort: Text = None,
-    descending: bool = False,  # noqa: FBT001, FBT002 - a parameter of the request
+    descending: bool = False,
 ) -> Any:
     """As they are, or sorted by a column."""
     where = {"offset": offset, "limit": limit, "sort": sort, "descending": descending}

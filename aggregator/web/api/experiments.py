@@ -290,8 +290,8 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
     filename: Annotated[str, Query(min_length=1, max_length=1024)],
     model: Model = None,
     reasons: int = 3,
-    rename_alike: bool = False,  # noqa: FBT001, FBT002 - a parameter of the request
-    fill_missing: bool = False,  # noqa: FBT001, FBT002 - a parameter of the request
+    rename_alike: bool = False,
+    fill_missing: bool = False,
 ) -> Any:
     """The body is the file as it is; it is streamed. Analysts and up."""
     made = await predictions.predict_upload(

@@ -59,7 +59,7 @@ async def prediction_rows(  # noqa: PLR0917 - each is a parameter of the request
     offset: Annotated[int, Query(ge=0)] = 0,
     limit: Limit = PAGE,
     sort: Annotated[str | None, Query(max_length=256)] = None,
-    descending: bool = False,  # noqa: FBT001, FBT002 - a parameter of the request
+    descending: bool = False,
     prediction: Annotated[str | None, Query(max_length=1024)] = None,
 ) -> Any:
     """As they came, or sorted by a column; only those of one predicted value if asked."""

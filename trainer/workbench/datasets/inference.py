@@ -23,6 +23,7 @@ MOSTLY: Final = 0.95
 """Share of numbers from which on the words among them count as missing."""
 _MIXED: Final = 0.2
 _EXAMPLES: Final = 3
+_FIRST: Final = 64
 _NUMBER: Final = r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)$"
 _WHOLE: Final = r"^[+-]?\d{1,18}$"
 _COMMA: Final = r"^[+-]?\d+(,\d+)?$"
@@ -302,6 +303,8 @@ def _plain_numbers(array: Any) -> Any:
         return None
     for kind in (pa.int64(), pa.float64()):
         try:
+            # A failing cast words an error for each value that fails: a few values are asked first.
+            array.slice(0, _FIRST).cast(kind)
             return array.cast(kind)
         except pa.ArrowInvalid:
             continue

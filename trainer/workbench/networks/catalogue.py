@@ -46,12 +46,16 @@ DESCRIBED: Final = (
         "Layers of weighted sums, each followed by a bend; the plain network for tables.",
     ),
     _classifier(
-        "tabular-ensemble",
-        "Tabular ensemble (TabM)",
+        "tabular-mlp",
+        "Tabular MLP (piecewise linear)",
         "tabular",
-        "Eight networks that share most of their weights, fed with where each value stands among those seen; the "
-        "network that comes closest to boosted trees.",
-        {"learning_rate": (3e-4, 1e-3, 3e-3), "dropout": (0.0, 0.1, 0.3), "bins": (8, 16, 32)},
+        "Sees in which part of its range each value lies, as a tree's questions do; the network to try first.",
+        {
+            "learning_rate": (3e-4, 1e-3, 3e-3),
+            "dropout": (0.0, 0.1, 0.3),
+            "bins": (8, 16, 32),
+            "width": (0.5, 1.0, 2.0),
+        },
     ),
     _classifier(
         "lenet-5",

@@ -2,10 +2,10 @@
 
 One `.npz` file holds the weights, the optimizer's state, the best weights so far and the history; it appears by rename,
 so it is whole or not there. The form was chosen over Keras's own `.keras` and `.weights.h5`: those do not hold all of
-this in one file, are read by code that was made to run programs (CVE-2025-1550, CVE-2025-8747), and an `.npz` read with
-`allow_pickle=False` is numbers and nothing else. A checkpoint is read only from the folder of the run that wrote it, and
-only if its fingerprint (rows, hyper-parameters, seed, versions) is that of the fit that asks; a foreign one is left out
-of account and written over, a damaged one is set aside as `.broken`.
+this in one file, and reading `.keras` has run what an attacker put there (CVE-2025-1550, CVE-2025-8747); an `.npz`
+read with `allow_pickle=False` is numbers and nothing else. A checkpoint is read only from the folder of the run that
+wrote it, and only if its fingerprint (rows, hyper-parameters, seed, versions) is that of the fit that asks; a foreign
+one is left out of account and written over, a damaged one is set aside as `.broken`.
 """
 
 from __future__ import annotations

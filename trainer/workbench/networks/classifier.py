@@ -1,8 +1,7 @@
 """A network that tells classes apart: entry, network, chances. Which network is a `Plan`, one file each.
 
 The row enters as normal scores, as shares, or as an image (knots.py, images.py); all of that is part of the graph. The
-loss is cross-entropy; a plan may answer with several networks at once (`[n, members, K]`), which are trained each for
-itself and answer with the mean of their chances.
+loss is cross-entropy, weighted by row or by class where classes are to count alike.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from trainer.workbench.networks import fitting
 from trainer.workbench.networks.hyper import Hyper
 from trainer.workbench.networks.images import Layout
 from trainer.workbench.networks.knots import Knots
-from trainer.workbench.networks.training import Learner, train
+from trainer.workbench.networks.training import Learner, finished, remark, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +45,10 @@ class Plan:
 
 
 class Classifier:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained."""
+    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+
+    `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
+    """
 
     judges = "classes"
 
@@ -55,6 +57,8 @@ class Classifier:
         self.hyper = Hyper.of(params, **plan.defaults)
         self.seed = seed
         self.history_: History = []
+        self.unfinished_ = False
+        self.note_ = ""
         self.parameters_: int | None = None
         self.layout_: Layout | None = None
         self.features_: int | None = None
@@ -71,14 +75,16 @@ class Classifier:
         tf = fitting.begin(self.seed)
         enter, shape = self._entry(tf, data)
         model = self.plan.build(tf.keras, shape, len(data.classes), self.hyper)
-        learner = _learner(tf, model, enter, data, data.fit_class, data.select_class, self.hyper)
+        learner = _learner(tf, model, enter, data, self.hyper)
         kept = fitting.checkpoint(told, data, self.plan.name, self.hyper, self.seed)
         self.history_ = train(learner, self.hyper, self.seed, told, kept)
+        self.unfinished_ = not finished(self.history_, self.hyper)
+        self.note_ = remark(self.history_, self.hyper)
         self.parameters_ = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
         self.features_ = data.fit.shape[1]
 
         def answer(rows: Any) -> Any:
-            return _chances(tf, model(enter(rows), training=False))
+            return tf.nn.softmax(model(enter(rows), training=False), axis=-1)
 
         self.answer_ = answer
         return self
@@ -90,6 +96,7 @@ class Classifier:
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """A classifier has none. Raises `TypeError`."""
+        del rows
         raise TypeError(f"{self.plan.title} tells classes apart; ask it for chances")
 
     def to_onnx(self) -> Any:
@@ -115,24 +122,14 @@ def class_weights(data: Prepared, class_: NDArray[np.int64], hyper: Hyper) -> ND
         sums = np.bincount(class_, weights=data.weights.astype(np.float64), minlength=len(data.classes))
         return np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
     if hyper.class_weights == "balanced":
-        return np.minimum(len(class_) / np.maximum(counts, 1) / max((counts > 0).sum(), 1), _MOST_WEIGHT)
+        balanced = len(class_) / np.maximum(counts, 1) / max(int((counts > 0).sum()), 1)
+        held: NDArray[np.float64] = np.minimum(balanced, _MOST_WEIGHT)
+        return held
     return np.ones(len(data.classes))
 
 
-def _chances(tf: Any, logits: Any) -> Any:
-    chances = tf.nn.softmax(logits, axis=-1)
-    return tf.reduce_mean(chances, axis=1) if len(logits.shape) == 3 else chances
-
-
-def _learner(
-    tf: Any,
-    model: Any,
-    enter: Callable[[Any], Any],
-    data: Prepared,
-    fit_class: NDArray[np.int64],
-    select_class: NDArray[np.int64],
-    hyper: Hyper,
-) -> Learner:
+def _learner(tf: Any, model: Any, enter: Callable[[Any], Any], data: Prepared, hyper: Hyper) -> Learner:
+    fit_class, select_class = fitted(data, data.fit_class), fitted(data, data.select_class)
     by_class = class_weights(data, fit_class, hyper)
     weights = (data.weights if data.weights is not None else by_class[fit_class]).astype(np.float32)
     weights = weights / weights.mean()
@@ -143,15 +140,10 @@ def _learner(
     optimizer = fitting.optimizer(tf, hyper, trained)
 
     def losses(logits: Any, class_: Any) -> Any:
-        if len(logits.shape) == 3:
-            members = logits.shape[1]
-            class_ = tf.tile(class_[:, None], [1, members])
-            return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(class_, logits), axis=1)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(class_, logits)
 
     def hits(logits: Any, class_: Any) -> Any:
-        found = tf.argmax(_chances(tf, logits), axis=-1, output_type=tf.int64)
-        return tf.cast(tf.equal(found, class_), tf.float32)
+        return tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int64), class_), tf.float32)
 
     signature = [
         tf.TensorSpec([None, data.fit.shape[1]], tf.float32),
@@ -159,7 +151,6 @@ def _learner(
         tf.TensorSpec([None], tf.float32),
     ]
 
-    @tf.function(input_signature=signature, autograph=False)
     def learn(rows: Any, class_: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = model(enter(rows), training=True)
@@ -167,20 +158,22 @@ def _learner(
         optimizer.apply(tape.gradient(loss, trained), trained)
         return loss, tf.reduce_mean(hits(logits, class_))
 
-    @tf.function(input_signature=signature, autograph=False)
     def look(rows: Any, class_: Any, weight: Any) -> Any:
         logits = model(enter(rows), training=False)
         return tf.reduce_sum(losses(logits, class_) * weight), tf.reduce_sum(hits(logits, class_))
 
+    learn_graph = tf.function(learn, input_signature=signature, autograph=False)
+    look_graph = tf.function(look, input_signature=signature, autograph=False)
+
     def step(places: NDArray[np.int64], _number: int) -> dict[str, float]:
-        loss, acc = learn(data.fit[places], fit_class[places], weights[places])
+        loss, acc = learn_graph(data.fit[places], fit_class[places], weights[places])
         return {"loss": float(loss), "acc": float(acc)}
 
     def judge() -> dict[str, float]:
         loss = right = 0.0
         for start in range(0, len(data.select), fitting.BATCH):
             part = slice(start, start + fitting.BATCH)
-            found = look(data.select[part], select_class[part], select_weights[part])
+            found = look_graph(data.select[part], select_class[part], select_weights[part])
             loss, right = loss + float(found[0]), right + float(found[1])
         return {"val_loss": loss / len(data.select), "val_acc": right / len(data.select)}
 

@@ -35,8 +35,6 @@ class Hyper:
     """Layers are this many times as wide as the network's own default."""
     bins: int = 16
     """Most pieces into which the values of one feature are cut (knots.py)."""
-    members: int = 8
-    """Networks that share their weights in the tabular ensemble."""
     middle: int = 0
     """Numbers in the narrow middle of an autoencoder; 0 for an eighth of the features, from 2 to 32."""
     class_weights: ClassWeights = "none"
@@ -67,7 +65,6 @@ _BOUNDS: Final[dict[str, tuple[type, float, float]]] = {
     "dropout": (float, 0.0, 0.9),
     "width": (float, 0.05, 8.0),
     "bins": (int, 1, 128),
-    "members": (int, 1, 64),
     "middle": (int, 0, 512),
 }
 

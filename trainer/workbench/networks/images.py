@@ -5,7 +5,7 @@ by correlation (average linkage on `1 - |r|` of their scores over the fit rows, 
 alike), and laid into a square by halves: the list is cut in two and the square is cut across its longer side, until a
 part is one pixel. What is close in the order is then close in both directions, as a plain row-by-row filling would not
 have it. Pixels left over at the end of the list are zero, the score of an ordinary value. More features than
-`MOST_SIDE` squared do not fit: those whose means differ most between classes stay (one-way F), and the rest are not seen.
+`MOST_SIDE` squared do not fit: those whose means differ most between classes stay (one-way F); the rest are not seen.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def ordered(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     distance = np.round(np.clip((distance + distance.T) / 2, 0.0, 1.0), 6)
     np.fill_diagonal(distance, 0.0)
     tree = linkage(squareform(distance, checks=False), method="average", optimal_ordering=width <= _ORDERED)
-    return leaves_list(tree).astype(np.int64)
+    order: NDArray[np.int64] = leaves_list(tree).astype(np.int64)
+    return order
 
 
 def _lay(listed: NDArray[np.int32], square: NDArray[np.int32]) -> None:
@@ -92,7 +93,7 @@ def _lay(listed: NDArray[np.int32], square: NDArray[np.int32]) -> None:
 
 def _differences(scores: NDArray[np.float32], class_: NDArray[np.int64] | None) -> NDArray[np.float64]:
     """How much each feature's mean differs between classes, in units of its spread within; spread alone without."""
-    spread = scores.var(axis=0, dtype=np.float64)
+    spread: NDArray[np.float64] = scores.var(axis=0, dtype=np.float64)
     if class_ is None:
         return spread
     mean = scores.mean(axis=0, dtype=np.float64)
@@ -101,4 +102,5 @@ def _differences(scores: NDArray[np.float32], class_: NDArray[np.int64] | None) 
         rows = scores[class_ == one]
         between += len(rows) * (rows.mean(axis=0, dtype=np.float64) - mean) ** 2
     between /= len(scores)
-    return between / np.maximum(spread - between, 1e-9)
+    told: NDArray[np.float64] = between / np.maximum(spread - between, 1e-9)
+    return told

@@ -15,7 +15,7 @@ from trainer.detectors.base import fitted
 from trainer.workbench.networks import fitting
 from trainer.workbench.networks.hyper import Hyper
 from trainer.workbench.networks.knots import Knots
-from trainer.workbench.networks.training import Learner, train
+from trainer.workbench.networks.training import Learner, finished, remark, train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,10 @@ class Form(Protocol):
         ...
 
     def loss(self, scores: Any, noise: Any) -> Any:
-        """`[n]`, what training makes small. `noise` is a pair of numbers that differs from step to step; None for the
-        deterministic pass."""
+        """`[n]`, what training makes small.
+
+        `noise` is a pair of numbers that differs from step to step, None for the deterministic pass.
+        """
         ...
 
     def settle(self, scores: NDArray[np.float32]) -> None:
@@ -59,7 +61,10 @@ class Rebuilt:
 
 
 class Rebuilder:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained."""
+    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+
+    `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
+    """
 
     judges = "strangeness"
 
@@ -68,6 +73,8 @@ class Rebuilder:
         self.hyper = Hyper.of(params, **kind.defaults)
         self.seed = seed
         self.history_: History = []
+        self.unfinished_ = False
+        self.note_ = ""
         self.parameters_: int | None = None
         self.features_: int | None = None
         self.answer_: Any = None
@@ -78,18 +85,20 @@ class Rebuilder:
         tf = fitting.begin(self.seed)
         knots = Knots.fit(data.fit, bins=self.hyper.bins)
         form = self.kind.build(tf, data.fit.shape[1], self.hyper)
-        variables, trained = form.variables()
-        learner = self._learner(tf, form, variables, trained, knots, data)
+        learner = self._learner(tf, form, knots, data)
         kept = fitting.checkpoint(told, data, self.kind.name, self.hyper, self.seed)
         self.history_ = train(learner, self.hyper, self.seed, told, kept)
+        self.unfinished_ = not finished(self.history_, self.hyper)
+        self.note_ = remark(self.history_, self.hyper)
         form.settle(fitting.answered(lambda rows: knots.scores(rows, tf), data.select))
-        self.parameters_ = int(sum(np.prod(variable.shape) for variable in trained))
+        self.parameters_ = int(sum(np.prod(variable.shape) for variable in form.variables()[1]))
         self.features_ = data.fit.shape[1]
         self.answer_ = lambda rows: form.strangeness(knots.scores(rows, tf))
         return self
 
     def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """A detector has none. Raises `TypeError`."""
+        del rows
         raise TypeError(f"{self.kind.title} finds what is strange; ask it for strangeness")
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -100,30 +109,31 @@ class Rebuilder:
         """The whole as a graph: `features` to `strangeness`. Raises `NotFitted`."""
         return fitting.drawn(fitted(self, self.answer_), fitted(self, self.features_), "strangeness")
 
-    def _learner(
-        self, tf: Any, form: Form, variables: list[Any], trained: list[Any], knots: Knots, data: Prepared
-    ) -> Learner:
+    def _learner(self, tf: Any, form: Form, knots: Knots, data: Prepared) -> Learner:
+        variables, trained = form.variables()
         optimizer = fitting.optimizer(tf, self.hyper, trained)
         rows_of = tf.TensorSpec([None, data.fit.shape[1]], tf.float32)
 
-        @tf.function(input_signature=[rows_of, tf.TensorSpec([2], tf.int32)], autograph=False)
         def learn(rows: Any, noise: Any) -> Any:
             with tf.GradientTape() as tape:
                 loss = tf.reduce_mean(form.loss(knots.scores(rows, tf), noise))
             optimizer.apply(tape.gradient(loss, trained), trained)
             return loss
 
-        @tf.function(input_signature=[rows_of], autograph=False)
         def look(rows: Any) -> Any:
             return tf.reduce_sum(form.loss(knots.scores(rows, tf), None))
 
+        noise_of = tf.TensorSpec([2], tf.int32)
+        learn_graph = tf.function(learn, input_signature=[rows_of, noise_of], autograph=False)
+        look_graph = tf.function(look, input_signature=[rows_of], autograph=False)
+
         def step(places: NDArray[np.int64], number: int) -> dict[str, float]:
             noise = np.array([self.seed % 2**31, number % 2**31], dtype=np.int32)
-            return {"loss": float(learn(data.fit[places], noise))}
+            return {"loss": float(learn_graph(data.fit[places], noise))}
 
         def judge() -> dict[str, float]:
             parts = range(0, len(data.select), fitting.BATCH)
-            total = sum(float(look(data.select[start : start + fitting.BATCH])) for start in parts)
+            total = sum(float(look_graph(data.select[start : start + fitting.BATCH])) for start in parts)
             return {"val_loss": total / len(data.select)}
 
         return Learner(len(data.fit), variables, optimizer, step, judge)

@@ -59,6 +59,16 @@ def finished(history: History, hyper: Hyper) -> bool:
     return len(history) >= hyper.epochs or len(history) - 1 - best_of(history) >= hyper.patience
 
 
+def remark(history: History, hyper: Hyper) -> str:
+    """What to tell of a training that was cut off; empty of one that came to its end."""
+    if finished(history, hyper):
+        return ""
+    return (
+        f"Stopped after {len(history)} of at most {hyper.epochs} epochs, with the best of them kept; "
+        "run the experiment again to go on from there."
+    )
+
+
 def rate(history: History, hyper: Hyper) -> float:
     """The learning rate of the next epoch: halved at each half patience that went by without a better loss."""
     pause = max(hyper.patience // 2, 1)

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 STATE_TONES: Final = {
     "ready": "good",
-    "succeeded": "good",
     "done": "good",
     "running": "info",
     "importing": "info",
