@@ -1,4 +1,4 @@
-"""A large table in and looked at: seconds and memory of `workbench import` and `workbench profile`, as their user waits.
+"""A large table in and looked at: time and memory of `workbench import` and `workbench profile`, as their user waits.
 
 The table is made up by seed: as many rows and columns as asked for, a quarter of the columns words, the rest numbers of
 the skewed kinds that traffic has, a label last. Each command runs in a process of its own; wall clock and the largest

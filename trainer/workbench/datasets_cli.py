@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from protos.exits import ExitCode
 from trainer.errors import SettingsUnusable
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
     from trainer.progress import Progress
@@ -132,7 +132,7 @@ def _import(options: argparse.Namespace, progress: Progress) -> ExitCode:
 
 
 def _profile(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer.workbench.datasets import profiling
+    from trainer.workbench.datasets.exploration import profiling
 
     profile = profiling.profile(options.folder, options.label, _tell(options, progress))
     progress.end()
@@ -141,14 +141,14 @@ def _profile(options: argparse.Namespace, progress: Progress) -> ExitCode:
     elif options.progress == "json":
         _line({"event": "end", "state": "done", "message": f"{profile['rows']:,} rows looked at"})
     else:
-        from trainer.workbench.datasets import printing
+        from trainer.workbench.datasets.exploration import printing
 
         print(printing.profile(profile))
     return ExitCode.OK
 
 
 def _plot(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer.workbench.datasets import plotting
+    from trainer.workbench.datasets.plots import plotting
 
     asked = plotting.Asked(options.kind, options.x, options.y, options.by, options.method)
     plot = plotting.plot(options.folder, asked, options.out)

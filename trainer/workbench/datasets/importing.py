@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, OutputError, SourceMissing
-from trainer.workbench.datasets import naming, staging, unpack, writing
+from trainer.workbench.datasets import naming, staging, writing
 from trainer.workbench.datasets.limits import Limits, check_columns
+from trainer.workbench.datasets.sources import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trainer.workbench.datasets.raw import Raw
+    from trainer.workbench.datasets.formats.raw import Raw
 
     Tell = Callable[[str, float, str], None]
     """Told the stage, the fraction of the whole that is done (it never falls), and a message."""
@@ -80,8 +81,8 @@ def import_table(asked: Asked, tell: Tell) -> dict[str, Any]:
             return _bring(opened, asked, folder, tell)
     except MemoryError as error:
         raise DatasetRefused(
-            f"importing {asked.name or asked.source}: this computer's memory, or the memory this import may use, is not "
-            "enough for it; give a part of the table, or save it as Parquet or CSV"
+            f"importing {asked.name or asked.source}: this computer's memory, or the memory this import may use, is "
+            "not enough for it; give a part of the table, or save it as Parquet or CSV"
         ) from error
     except OSError as error:
         raise OutputError(f"importing into {asked.out}: {error.strerror or error}; check space and rights") from error
@@ -89,14 +90,17 @@ def import_table(asked: Asked, tell: Tell) -> dict[str, Any]:
 
 def open_source(asked: Asked, folder: Path, tell: Tell) -> Opened:
     """Open whatever `asked.source` is."""
-    from trainer.workbench.datasets import captured, database, flowlake, remote
+    from trainer.workbench.datasets.formats import captured
+    from trainer.workbench.datasets.sources import database, flowlake, remote
 
     if asked.source == "sql:":
         raw = database.read(asked.url, asked.query, asked.limits)
         return Opened(raw, asked.name or "query", {"kind": "sql", "what": database.shown(asked.url), "format": "sql"})
     if remote.is_url(asked.source):
         tell("fetch", 0.02, "fetching the remote file")
-        got = remote.fetch(asked.source, folder / "fetched", asked.limits, asked.schemes, asked.allow_loopback)
+        got = remote.fetch(
+            asked.source, folder / "fetched", asked.limits, asked.schemes, allow_loopback=asked.allow_loopback
+        )
         opened = _open_file(got.path, asked, folder, file_name=asked.file_name or got.name)
         return Opened(opened.raw, opened.name, {**opened.source, "kind": "remote", "what": got.what})
     path = Path(asked.source)
@@ -125,23 +129,23 @@ def _open_file(path: Path, asked: Asked, folder: Path, file_name: str | None) ->
 
 def _read(plain: unpack.Plain, asked: Asked, folder: Path) -> Raw:
     if plain.format == "csv":
-        from trainer.workbench.datasets import delimited
+        from trainer.workbench.datasets.formats import delimited
 
-        told = {"delimiter": asked.delimiter, "encoding": asked.encoding, "header": asked.header}
-        return delimited.read(plain.path, plain.name, asked.limits, **told)
+        told = delimited.Told(asked.delimiter, asked.encoding, asked.header)
+        return delimited.read(plain.path, plain.name, asked.limits, told)
     if plain.format == "parquet":
-        from trainer.workbench.datasets import columnar
+        from trainer.workbench.datasets.formats import columnar
 
         return columnar.read(plain.path, plain.name, asked.limits)
     if plain.format in {"json", "jsonl"}:
-        from trainer.workbench.datasets import records
+        from trainer.workbench.datasets.formats import records
 
         return records.read(plain.path, plain.name, asked.limits, encoding=asked.encoding)
     if plain.format == "captures":
-        from trainer.workbench.datasets import captured
+        from trainer.workbench.datasets.formats import captured
 
         return captured.read(plain.path, plain.name, asked.limits)
-    from trainer.workbench.datasets import excel
+    from trainer.workbench.datasets.formats import excel
 
     return excel.read(plain.path, plain.name, plain.format, asked.limits, folder, sheet=asked.sheet)
 
@@ -155,7 +159,9 @@ def _bring(opened: Opened, asked: Asked, folder: Path, tell: Tell) -> dict[str, 
         done = rows / raw.total if raw.total else rows / (rows + 200_000)
         tell("read", 0.05 + 0.6 * min(done, 1.0), f"{rows:,} rows read")
 
-    staged = staging.stage(raw, named.names, folder / "stage", opened.name, asked.limits, staged_so_far)
+    staged = staging.stage(
+        raw, named.names, folder / "stage", name=opened.name, limits=asked.limits, told=staged_so_far
+    )
     tell("write", 0.65, "finding the types")
     written = writing.write(
         staged,

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from trainer.workbench.datasets.delimited import MISSING
+from trainer.workbench.datasets import moments
+from trainer.workbench.datasets.formats.delimited import MISSING
 
 Decided = Literal["integer", "number", "boolean", "time", "words"]
 
@@ -22,6 +23,7 @@ MOSTLY: Final = 0.95
 """Share of numbers from which on the words among them count as missing."""
 _MIXED: Final = 0.2
 _EXAMPLES: Final = 3
+_FIRST: Final = 64
 _NUMBER: Final = r"^(?i)[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|inf|infinity)$"
 _WHOLE: Final = r"^[+-]?\d{1,18}$"
 _COMMA: Final = r"^[+-]?\d+(,\d+)?$"
@@ -29,12 +31,6 @@ _THOUSANDS: Final = r"^[+-]?\d{1,3}(,\d{3})*$"
 _DATE: Final = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 _TRUE: Final = ("true", "yes")
 _FALSE: Final = ("false", "no")
-_CLOCKS: Final = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-_ISO: Final = "iso"
-_DAY_FIRST: Final = tuple(f"{day}{clock}" for day in ("%d/%m/%Y", "%d-%m-%Y") for clock in _CLOCKS)
-_MONTH_FIRST: Final = tuple(f"{day}{clock}" for day in ("%m/%d/%Y", "%m-%d-%Y") for clock in _CLOCKS)
-_OTHER: Final = tuple(f"{day}{clock}" for day in ("%Y/%m/%d", "%d.%m.%Y") for clock in _CLOCKS)
-_FORMATS: Final = (_ISO, *_DAY_FIRST, *_MONTH_FIRST, *_OTHER)
 
 
 @dataclass(slots=True)
@@ -77,16 +73,12 @@ class Loose:
         if valid == 0:
             return
         if not self.others:
-            try:
-                # Arrow reads 0x10 as a number and 007 as 7; both begin with a zero, which a plain number does not.
-                zeros = pc.sum(pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))).as_py() or 0
-                if zeros:
-                    raise pa.ArrowInvalid("look closer")
-                array.cast(pa.int64())
-            except pa.ArrowInvalid:
-                pass
-            else:
+            plain = _plain_numbers(array)
+            if plain is not None:
                 self.numbers += valid
+                if pa.types.is_floating(plain.type):
+                    self.whole = False
+                    self.infinite += pc.sum(pc.is_inf(plain)).as_py() or 0
                 return
         self._look(array)
 
@@ -129,10 +121,10 @@ class Loose:
         import pyarrow.compute as pc
 
         if self.formats is None:
-            self.formats = _FORMATS
+            self.formats = moments.FORMATS
         if numbers or (self.formats and not pc.all(pc.match_substring_regex(values, _DATE)).as_py()):
             self.formats = ()
-        self.formats = tuple(one for one in self.formats if _moments(values, one) is not None)
+        self.formats = tuple(one for one in self.formats if moments.read(values, one) is not None)
 
     def decide(self) -> None:
         """Settle the type. `warnings` then holds what there is to say."""
@@ -166,8 +158,8 @@ class Loose:
                 )
             elif self.numbers > _MIXED * valid:
                 self.warnings.append(
-                    f"column {self.name!r} mixes numbers ({_rows(self.numbers)}) with words ({_rows(self.others)}, such as "
-                    f"{', '.join(self.examples)}); all were kept as words"
+                    f"column {self.name!r} mixes numbers ({_rows(self.numbers)}) with words ({_rows(self.others)}, "
+                    f"such as {', '.join(self.examples)}); all were kept as words"
                 )
         if self.infinite and self.kind in {"integer", "number"}:
             self.kind = "number"
@@ -184,7 +176,7 @@ class Loose:
 
     def _decide_moments(self) -> None:
         formats = self.formats or ()
-        if set(formats) & set(_DAY_FIRST) and set(formats) & set(_MONTH_FIRST):
+        if set(formats) & set(moments.DAY_FIRST) and set(formats) & set(moments.MONTH_FIRST):
             self.kind = "words"
             self.warnings.append(
                 f"column {self.name!r} holds dates whose day and month cannot be told apart, such as "
@@ -193,15 +185,8 @@ class Loose:
             return
         self.kind = "time"
         self.formats = formats[:1]
-        if formats[0] != _ISO:
-            order = (
-                "day first"
-                if formats[0].startswith("%d")
-                else "month first"
-                if formats[0].startswith("%m")
-                else "year first"
-            )
-            self.warnings.append(f"column {self.name!r} was read as times, {order}")
+        if formats[0] != moments.ISO:
+            self.warnings.append(f"column {self.name!r} was read as times, {moments.order(formats[0])}")
 
     def cast(self, array: Any) -> Any:
         """A batch of tidied values as the decided type."""
@@ -211,7 +196,7 @@ class Loose:
         if self.kind == "words":
             return array
         if self.kind == "time":
-            return _moments(array, (self.formats or (_ISO,))[0])
+            return moments.read(array, (self.formats or (moments.ISO,))[0])
         if self.kind == "boolean":
             lower = pc.utf8_lower(array)
             return pc.if_else(
@@ -305,6 +290,27 @@ def finite(array: Any) -> Any:
     return array if pc.all(good).as_py() else pc.if_else(good, array, pa.scalar(None, pa.float64()))
 
 
+def _plain_numbers(array: Any) -> Any:
+    """The values as numbers if the quick way can be sure of it, None otherwise."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    # Arrow reads 0x10 as a number and 007 as 7; both begin with a zero that no point follows. It takes +3 for no
+    # whole number.
+    led = pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))
+    odd = pc.or_(pc.and_not(led, pc.starts_with(array, "0.")), pc.starts_with(array, "+"))
+    if pc.any(odd).as_py():
+        return None
+    for kind in (pa.int64(), pa.float64()):
+        try:
+            # A failing cast words an error for each value that fails: a few values are asked first.
+            array.slice(0, _FIRST).cast(kind)
+            return array.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
 def _floats(array: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -315,27 +321,6 @@ def _floats(array: Any) -> Any:
         # A leading plus and a bare trailing point are numbers to people.
         plain = pc.replace_substring_regex(array, r"^\+", "")
         return pc.replace_substring_regex(plain, r"\.(e|E|$)", r".0\1").cast(pa.float64())
-
-
-def _moments(array: Any, written: str) -> Any:
-    """Text as moments, or None if a value does not fit."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    target = pa.timestamp("ms", tz="UTC")
-    if written != _ISO:
-        read = pc.strptime(array, format=written, unit="s", error_is_null=True)
-        return None if read.null_count != array.null_count else read.cast(pa.timestamp("ms")).cast(target)
-    for unit in ("ns", "us"):
-        for zone in (None, "UTC"):
-            try:
-                # Milliseconds are kept; finer parts are cut, not rounded.
-                return (
-                    array.cast(pa.timestamp(unit, tz=zone)).cast(pa.timestamp("ms", tz=zone), safe=False).cast(target)
-                )
-            except pa.ArrowInvalid:
-                continue
-    return None
 
 
 def _rows(count: int) -> str:

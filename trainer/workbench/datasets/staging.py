@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from trainer.workbench.datasets.raw import Raw
+    from trainer.workbench.datasets.formats.raw import Raw
 
 Column = Loose | Typed
 
@@ -38,8 +38,10 @@ class Staged:
                 yield [column.cast(array) for column, array in zip(self.columns, batch.columns, strict=True)]
 
 
-def stage(raw: Raw, names: Sequence[str], path: Path, name: str, limits: Limits, told: Callable[[int], None]) -> Staged:
-    """Take every row of `raw` to `path`, watching the columns; `told` hears the rows so far. Raises `DatasetRefused`."""
+def stage(
+    raw: Raw, names: Sequence[str], path: Path, *, name: str, limits: Limits, told: Callable[[int], None]
+) -> Staged:
+    """Take every row of `raw` to `path`, watching the columns; `told` hears the rows. Raises `DatasetRefused`."""
     import pyarrow as pa
 
     columns: list[Column] = [Loose(column) if raw.loose else Typed(column) for column in names]

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
-from trainer.workbench.datasets import database
 from trainer.workbench.datasets.importing import Asked, import_table
 from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.sources import database
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import tiny_pcap
 from protos import contract
 from trainer.corpora.lake import DIGEST_KEY
 from trainer.errors import DatasetRefused, SourceMissing
-from trainer.workbench.datasets.captured import address
+from trainer.workbench.datasets.formats.captured import address
 from trainer.workbench.datasets.importing import Asked, import_table
 
 

@@ -101,7 +101,7 @@ def test_the_same_table_from_every_format(tmp_path, name):
 @pytest.mark.parametrize(
     "change",
     [
-        (HEADER, [*ROWS[:2], ROWS[2][:2] + ("sf",) + ROWS[2][3:]]),
+        (HEADER, [*ROWS[:2], (*ROWS[2][:2], "sf", *ROWS[2][3:])]),
         (("Bytes", *HEADER[1:]), ROWS),
         (HEADER, [ROWS[1], ROWS[0], ROWS[2]]),
         (HEADER, [*ROWS, ROWS[2]]),

@@ -10,10 +10,10 @@ import pytest
 import tables_in_files as files
 
 from trainer.errors import SettingsUnusable
-from trainer.workbench.datasets import plotting
 from trainer.workbench.datasets.importing import Asked as Source
 from trainer.workbench.datasets.importing import import_table
-from trainer.workbench.datasets.plotting import Asked
+from trainer.workbench.datasets.plots import plotting
+from trainer.workbench.datasets.plots.plotting import Asked
 
 ROWS = 400
 RNG = np.random.default_rng(5)

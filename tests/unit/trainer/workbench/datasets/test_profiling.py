@@ -11,7 +11,7 @@ import pytest
 import tables_in_files as files
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
-from trainer.workbench.datasets import leakage, printing, profiling, relations
+from trainer.workbench.datasets.exploration import leakage, printing, profiling, relations
 from trainer.workbench.datasets.importing import Asked, import_table
 
 ROWS = 600

@@ -8,7 +8,8 @@ import pickle
 import struct
 import tracemalloc
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ import tables_in_files as files
 
 from trainer.errors import DataError
 from trainer.workbench.datasets.importing import Asked, import_table
-from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.limits import Limits, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def pcap_of_nothing() -> bytes:
 
 
 def text_csv(text: str) -> Callable[[], bytes]:
-    return lambda: text.encode()
+    return text.encode
 
 
 WIDE = ",".join(f"c{at}" for at in range(10_000))
@@ -244,7 +245,7 @@ CASES = [
         ("Excel file is damaged",),
     ),
     Hostile("binary Excel", "t.xlsx", lambda: files.zip_bytes({"xl/workbook.bin": b"x"}), ("xlsb", "xlsx")),
-    Hostile("JSON too deep", "t.json", lambda: DEEP.encode(), ("deeper", "max-depth")),
+    Hostile("JSON too deep", "t.json", DEEP.encode, ("deeper", "max-depth")),
     Hostile("JSON far too deep", "t.json", lambda: b"[" * 200_000, ("deeper", "max-depth")),
     Hostile("JSON cut off", "t.json", lambda: b'[{"a": 1}, {"a": 2}', ("cut off",)),
     Hostile("JSON lines broken", "t.jsonl", lambda: b'{"a": 1}\n{"a": 2}\n{"a" 3}\n{"a": 4}\n', ("line 3", "not JSON")),
@@ -294,3 +295,11 @@ def test_a_bomb_takes_no_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 40 * MIB
     finally:
         tracemalloc.stop()
+
+
+def test_limits_are_documented():
+    """docs/datasets.md has every limit with its default."""
+    page = (Path(__file__).resolve().parents[5] / "docs/datasets.md").read_text(encoding="utf-8")
+    for field in fields(Limits):
+        default = size(field.default) if field.name.endswith("bytes") else f"{field.default:,}"
+        assert f"| `{field.name.replace('_', '-')}` | {default} |" in page

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
-from trainer.workbench.datasets import addresses, remote
 from trainer.workbench.datasets.importing import Asked, import_table
 from trainer.workbench.datasets.limits import Limits
+from trainer.workbench.datasets.sources import addresses, remote
 
 CSV = b"a,b\n1,x\n2,y\n"
 
@@ -159,7 +159,7 @@ def test_storage_through_fsspec(tmp_path):
         ("100.100.100.200", "metadata"),
         ("169.254.1.1", "link-local"),
         ("fe80::1", "link-local"),
-        ("0.0.0.0", "no address"),
+        ("0.0.0.0", "no address"),  # noqa: S104 - an address to refuse
         ("::", "no address"),
         ("224.0.0.1", "no address"),
         ("255.255.255.255", "no address"),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.errors import SettingsUnusable
-from trainer.workbench.datasets.pictures import Cloud, Picture, Points, rounded
+from trainer.workbench.datasets.plots.pictures import Cloud, Picture, Points, rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.workbench.datasets.sampling import Sample
+    from trainer.workbench.datasets.exploration.sampling import Sample
 
 _ROWS: Final = {"pca": 5_000, "tsne": 1_500}
 _FEW: Final = 20
@@ -32,7 +32,7 @@ def rows(method: str) -> int:
 
 
 def picture(
-    sample: Sample, kinds: dict[str, str], groups: tuple[list[str], Any], by: str | None, total: int, method: str
+    sample: Sample, kinds: dict[str, str], groups: tuple[list[str], Any], *, by: str | None, total: int, method: str
 ) -> Picture:
     """The sample's rows as points. Raises `SettingsUnusable` if fewer than two columns say something."""
     matrix = encoded(sample, kinds, by)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
-from trainer.workbench.datasets import addresses
 from trainer.workbench.datasets.limits import MIB, Limits, check_bytes
+from trainer.workbench.datasets.sources import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +62,7 @@ def fetch(
     target: Path,
     limits: Limits,
     schemes: Sequence[str],
+    *,
     allow_loopback: bool,
     lookup: Callable[[str, int], list[str]] = addresses.lookup,
 ) -> Fetched:
@@ -74,7 +75,7 @@ def fetch(
         )
     name = PurePosixPath(unquote(parts.path)).name or (parts.hostname or scheme)
     if scheme in _WEB:
-        _from_web(url, target, name, limits, schemes, allow_loopback, lookup)
+        _from_web(url, target, name, limits, schemes=schemes, allow_loopback=allow_loopback, lookup=lookup)
     else:
         if scheme in _HOSTED and parts.hostname:
             addresses.resolve(parts.hostname, parts.port or 0, allow_loopback=allow_loopback, lookup=lookup)
@@ -94,6 +95,7 @@ def _from_web(
     target: Path,
     name: str,
     limits: Limits,
+    *,
     schemes: Sequence[str],
     allow_loopback: bool,
     lookup: Callable[[str, int], list[str]],

@@ -1,4 +1,4 @@
-"""How columns go together, on a sample: Pearson and Spearman for numbers, Cramer's V and the correlation ratio for words.
+"""How columns go together, on a sample: Pearson and Spearman for numbers, Cramer's V and correlation ratio for words.
 
 - Pearson's r is what the heat map shows; Spearman's rank correlation stands beside it, since figures of traffic are
   skewed and r sees only straight lines.
@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.workbench.datasets.sampling import Sample
+    from trainer.workbench.datasets.exploration.sampling import Sample
 
 HIGH: Final = 0.95
 _MOST: Final = 100
@@ -57,7 +57,7 @@ def relate(sample: Sample, kinds: dict[str, str]) -> Related:
     filled = np.column_stack([_filled(sample.numbers[name]) for name in names]) if names else np.zeros((sample.rows, 0))
     pearson = _correlation(filled)
     spearman = _correlation(np.column_stack([_ranks(filled[:, at]) for at in range(len(names))])) if names else filled
-    high = [
+    high: list[dict[str, Any]] = [
         {"a": names[i], "b": names[j], "r": _round(pearson[i, j])}
         for i in range(len(names))
         for j in range(i + 1, len(names))
@@ -106,7 +106,7 @@ def _words(sample: Sample, kinds: dict[str, str], numbers: list[str]) -> list[di
         for name, kind in kinds.items()
         if kind in {"categorical", "boolean"} and 2 <= len(sample.words[name]) <= _MOST_CATEGORIES
     ][:_MOST_WORDS]
-    found = []
+    found: list[dict[str, Any]] = []
     for at, name in enumerate(few):
         codes = sample.codes[name] + 1
         found += [

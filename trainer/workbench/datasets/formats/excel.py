@@ -1,8 +1,8 @@
 """Excel files: one sheet, read by calamine in a process of its own.
 
-- Before anything is read, an xlsx is looked through as the zip of XML it is: every part is unpacked and counted, document
-  types (entity bombs) are refused, and the corners of each sheet are measured, since a reader lays out the whole area
-  between the first and the last used cell.
+- Before anything is read, an xlsx is looked through as the zip of XML it is: every part is unpacked and counted,
+  document types (entity bombs) are refused, and the corners of each sheet are measured, since a reader lays out the
+  whole area between the first and the last used cell.
 - The reading itself happens in a child with a memory ceiling: a file made to break the reader breaks the child.
 - Formulas are never run; a cell is what Excel last saved in it. Macros are never looked at.
 """
@@ -18,8 +18,8 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused
+from trainer.workbench.datasets.formats.raw import Raw
 from trainer.workbench.datasets.limits import MIB, Limits, check_columns, check_expanded, check_rows
-from trainer.workbench.datasets.raw import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,21 +40,21 @@ def read(path: Path, name: str, kind: str, limits: Limits, folder: Path, *, shee
     if kind == "xlsx":
         inspect(path, name, limits)
     rows = folder / "sheet"
-    command = [sys.executable, "-Im", "trainer.workbench.datasets.excel_child", str(path), str(rows)]
+    command = [sys.executable, "-Im", "trainer.workbench.datasets.formats.excel_child", str(path), str(rows)]
     command += [str(limits.max_excel_cells), str(_ROOM), sheet or ""]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
         raise DatasetRefused(
-            f"importing {name}: reading the Excel file took longer than {_SECONDS // 60} minutes, and that is the limit; "
-            "save the sheet as CSV"
+            f"importing {name}: reading the Excel file took longer than {_SECONDS // 60} minutes, and that is the "
+            "limit; save the sheet as CSV"
         ) from error
     if done.returncode == _REFUSED:
         raise DatasetRefused(f"importing {name}: {done.stdout.strip()}")
     if done.returncode != 0:
         raise DatasetRefused(
-            f"importing {name}: the Excel file is damaged, or claims more than its reader may take; open it in Excel and "
-            "save it again, or save the sheet as CSV"
+            f"importing {name}: the Excel file is damaged, or claims more than its reader may take; open it in Excel "
+            "and save it again, or save the sheet as CSV"
         )
     told = json.loads(rows.with_name(f"{rows.name}.json").read_text(encoding="utf-8"))
     check_columns(len(told["names"]), name, limits)
@@ -96,8 +96,8 @@ def inspect(path: Path, name: str, limits: Limits) -> None:
                         seen = before + block
                         if _REPEAT.search(seen):
                             raise DatasetRefused(
-                                f"importing {name}: it defines XML entities, which Excel never does and which can be made "
-                                "to fill any memory; save it again with Excel"
+                                f"importing {name}: it defines XML entities, which Excel never does and which can be "
+                                "made to fill any memory; save it again with Excel"
                             )
                         if "worksheets/" in member.filename:
                             corners.see(seen)
@@ -105,8 +105,8 @@ def inspect(path: Path, name: str, limits: Limits) -> None:
                 if corners.area > limits.max_excel_cells:
                     raise DatasetRefused(
                         f"importing {name}: a sheet spans {corners.area:,} cells, and the limit is "
-                        f"{limits.max_excel_cells:,} (max-excel-cells); save the sheet as CSV, or delete stray cells far "
-                        "outside the table"
+                        f"{limits.max_excel_cells:,} (max-excel-cells); save the sheet as CSV, or delete stray cells "
+                        "far outside the table"
                     )
     except (zipfile.BadZipFile, OSError, EOFError, zlib.error, NotImplementedError, ValueError) as error:
         raise DatasetRefused(

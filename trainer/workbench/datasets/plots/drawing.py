@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import OutputError
-from trainer.workbench.datasets.echarts import DIVERGING, PALETTE
-from trainer.workbench.datasets.pictures import Bars, Boxes, Points
+from trainer.workbench.datasets.plots.echarts import DIVERGING, PALETTE
+from trainer.workbench.datasets.plots.pictures import Bars, Boxes, Points
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.workbench.datasets.pictures import Grid, Picture
+    from trainer.workbench.datasets.plots.pictures import Grid, Picture
 
 _SHOWN: Final = 25
 """Most names along an axis."""

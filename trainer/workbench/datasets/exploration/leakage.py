@@ -19,8 +19,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.workbench.datasets.columns import Counted
-    from trainer.workbench.datasets.sampling import Sample
+    from trainer.workbench.datasets.exploration.columns import Counted
+    from trainer.workbench.datasets.exploration.sampling import Sample
 
 PERFECT: Final = 0.98
 """Balanced accuracy of one column alone from which on it is suspect (1 is perfect)."""
@@ -51,13 +51,13 @@ def suspects(
         return _sorted(found), [f"the label {label!r} has too many different values, or only one, to look for suspects"]
     use, codes = classes
     half = _halves(len(use))
-    for name in kinds:
+    for name, kind in kinds.items():
         if name in {label, *counted.constants}:
             continue
         column = sample.numbers[name] if name in sample.numbers else sample.codes[name]
         words = name not in sample.numbers
         strength = alone(column[use], codes, half, words=words)
-        if kinds[name] == "time":
+        if kind == "time":
             if strength >= ORDERED:
                 found[name] = _suspect(
                     name, "its moments alone tell the classes apart: they were recorded at different times", strength
@@ -76,7 +76,8 @@ def suspects(
     ordered = alone(sample.place[use].astype(np.float64), codes, half, words=False)
     if ordered >= ORDERED:
         warnings.append(
-            "the rows lie sorted by class: where a row stands tells its class; columns that count rows or time give it away"
+            "the rows lie sorted by class: where a row stands tells its class; "
+            "columns that count rows or time give it away"
         )
     return _sorted(found), warnings
 

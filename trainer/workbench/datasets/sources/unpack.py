@@ -15,11 +15,11 @@ from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Final
 
 from trainer.errors import DatasetRefused, SourceMissing
-from trainer.workbench.datasets import kinds
 from trainer.workbench.datasets.limits import MIB, Limits, check_bytes, check_expanded
+from trainer.workbench.datasets.sources import kinds
 
 if TYPE_CHECKING:
-    from trainer.workbench.datasets.kinds import Format
+    from trainer.workbench.datasets.sources.kinds import Format
 
 _BLOCK: Final = MIB
 
@@ -58,10 +58,8 @@ def unpack(path: Path, folder: Path, limits: Limits, *, name: str | None = None)
     elif head.startswith(kinds.ZIP) and _excel(path, name) is False:
         inner, inner_name = _unzip(path, folder / "unpacked", name, limits)
         head = _nothing_packed(_head(inner), inner, inner_name)
-    if head.startswith(kinds.ZIP):
-        found = kinds.agreed("xlsx", inner_name)
-    else:
-        found = kinds.recognise(head, inner_name)
+    excel = head.startswith(kinds.ZIP)
+    found = kinds.agreed("xlsx", inner_name) if excel else kinds.recognise(head, inner_name)
     return Plain(inner, inner_name, found, count, sha256)
 
 
@@ -129,7 +127,7 @@ def _counts(member: zipfile.ZipInfo) -> bool:
     return not member.is_dir() and not member.filename.startswith("__MACOSX/")
 
 
-def _copy(source: IO[bytes], target: Path, packed: int, name: str, limits: Limits) -> None:
+def _copy(source: IO[bytes] | gzip.GzipFile, target: Path, packed: int, name: str, limits: Limits) -> None:
     count = 0
     with target.open("wb") as out:
         while block := source.read(_BLOCK):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from trainer.workbench.datasets.pictures import Bars, Boxes, Grid, Picture, Points
+from trainer.workbench.datasets.plots.pictures import Bars, Boxes, Grid, Picture, Points
 
 FORMAT: Final = "anomaflow-plot-1"
 PALETTE: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b2a300", "#8c8c8c")

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from trainer.workbench.datasets.raw import LOOSE_ROWS, loose_columns, rows_at_once, text_of
+from trainer.workbench.datasets.formats.raw import LOOSE_ROWS, loose_columns, rows_at_once, text_of
 
 REFUSED: Final = 10
 

@@ -41,7 +41,8 @@ def resolve(
         why = refused(ipaddress.ip_address(text.partition("%")[0]), allow_loopback=allow_loopback)
         if why is not None:
             raise SourceUnreachable(
-                f"fetching from {host}: {text} is {why}, which is never asked for data; give the address of a file server"
+                f"fetching from {host}: {text} is {why}, which is never asked for data; "
+                "give the address of a file server"
             )
     if not found:
         raise SourceUnreachable(f"fetching from {host}: the name has no address; check it")

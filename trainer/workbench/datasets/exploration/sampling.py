@@ -3,6 +3,8 @@
 The same table, columns, size and seed give the same rows. Only the rows that were drawn are held.
 """
 
+# ruff: noqa: S608 - columns are quoted by `identifier`
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer.workbench.datasets.columns import identifier
+from trainer.workbench.datasets.exploration.columns import identifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,7 @@ class Sample:
     """Number of each row in the table."""
 
 
-def draw(base: Any, path: Path, kinds: dict[str, str], rows: int, most: int, seed: int) -> Sample:
+def draw(base: Any, path: Path, kinds: dict[str, str], rows: int, *, most: int, seed: int) -> Sample:
     """At most `most` rows of the Parquet file, drawn by seed, in the table's order. Moments become milliseconds."""
     wanted = []
     for name, kind in kinds.items():

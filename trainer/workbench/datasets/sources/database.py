@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceUnreachable
+from trainer.workbench.datasets.formats.raw import LOOSE_ROWS, Raw, loose_columns, rows_at_once, text_of
 from trainer.workbench.datasets.limits import Limits, check_columns, size
-from trainer.workbench.datasets.raw import LOOSE_ROWS, Raw, loose_columns, rows_at_once, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,8 @@ def checked(query: str | None) -> str:
     # SELECT ... INTO makes a table or a file; WITH may hide a statement that writes.
     if first not in _READS or _INTO.search(bare) or (first == "with" and _WRITES.search(bare)):
         raise SettingsUnusable(
-            f"asking a database: the query begins with {first.upper()!r} or changes something; only one SELECT may be given"
+            f"asking a database: the query begins with {first.upper()!r} or changes something; "
+            "only one SELECT may be given"
         )
     return query.strip().rstrip(";")
 
@@ -71,8 +72,8 @@ def _parsed(url: str | None) -> Any:
 
     if not url:
         raise SettingsUnusable(
-            "asking a database: there is no address; put a URL such as postgresql://user:password@host/name into a file "
-            "and name it with --url-file"
+            "asking a database: there is no address; put a URL such as postgresql://user:password@host/name into a "
+            "file and name it with --url-file"
         )
     try:
         return sqlalchemy.engine.make_url(url)
@@ -145,8 +146,8 @@ def _unreachable(parsed: Any, error: Exception) -> SourceUnreachable:
         cause = cause.replace(str(parsed.password), "***")
     if isinstance(error, ImportError) or "Can't load plugin" in cause:
         return SourceUnreachable(
-            f"asking the {parsed.get_backend_name()} database: its driver is not installed ({cause}); install it beside "
-            "Anomaflow, such as psycopg for PostgreSQL"
+            f"asking the {parsed.get_backend_name()} database: its driver is not installed ({cause}); install it "
+            "beside Anomaflow, such as psycopg for PostgreSQL"
         )
     return SourceUnreachable(
         f"asking the {parsed.get_backend_name()} database at {parsed.host or parsed.database}: {cause}; check address, "

@@ -5,13 +5,15 @@ pairs of columns or a model (correlations, suspects) looks at a sample of a larg
 same table and label give the same profile.
 """
 
+# ruff: noqa: S608 - the path is quoted by `_quoted`
+
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
-from trainer.workbench.datasets import columns, labels, leakage, relations, sampling
+from trainer.workbench.datasets.exploration import columns, labels, leakage, relations, sampling
 from trainer.workbench.datasets.importing import ABOUT, TABLE
 
 if TYPE_CHECKING:
@@ -66,14 +68,14 @@ def profile(folder: Path, label: str | None, tell: Tell) -> dict[str, Any]:
     try:
         with connect() as base:
             base.execute(f"CREATE VIEW t AS SELECT * FROM read_parquet({_quoted(str(folder / TABLE))})")
-            return _profile(base, folder, about, kinds, label, tell)
+            return _profile(base, folder, about=about, kinds=kinds, label=label, tell=tell)
     except duckdb.Error as error:
         text = str(error).splitlines()[0][:200]
         raise DatasetRefused(f"looking at {about['name']}: {text}; import the table again") from error
 
 
 def _profile(
-    base: Any, folder: Path, about: dict[str, Any], kinds: dict[str, str], label: str | None, tell: Tell
+    base: Any, folder: Path, *, about: dict[str, Any], kinds: dict[str, str], label: str | None, tell: Tell
 ) -> dict[str, Any]:
     rows = int(about["rows"])
     exact = rows <= EXACT_ROWS
@@ -83,7 +85,7 @@ def _profile(
     tell("duplicates", 0.5, "looking for repeated rows")
     repeated = columns.duplicates(base, list(kinds), rows)
     tell("sample", 0.62, "taking a sample")
-    sample = sampling.draw(base, folder / TABLE, kinds, rows, SAMPLE_ROWS, _SEED)
+    sample = sampling.draw(base, folder / TABLE, kinds, rows, most=SAMPLE_ROWS, seed=_SEED)
     tell("relations", 0.68, "comparing columns with each other")
     related = relations.relate(sample, kinds)
     tell("suspects", 0.85, "looking for what gives the label away")
@@ -125,8 +127,8 @@ def _warnings(
         warnings.append(f"correlations and suspects are found on {sampled:,} rows drawn at random, of {rows:,}")
     if repeated:
         warnings.append(
-            f"{repeated:,} rows ({repeated / rows:.1%}) repeat an earlier one exactly; a random split would put copies on "
-            "both sides and flatter every model"
+            f"{repeated:,} rows ({repeated / rows:.1%}) repeat an earlier one exactly; a random split would put copies "
+            "on both sides and flatter every model"
         )
     if counted.constants:
         warnings.append(f"columns that never change say nothing: {_listed(counted.constants)}")
@@ -137,8 +139,9 @@ def _warnings(
         pairs = [f"{one['a']} and {one['b']}" for one in related.high]
         warnings.append(f"columns that say nearly the same: {_listed(pairs)}")
     if related.left_out:
+        shown = len(related.names)
         warnings.append(
-            f"correlations are shown for the first {len(related.names)} of {related.left_out + len(related.names)} columns of numbers"
+            f"correlations are shown for the first {shown} of {shown + related.left_out} columns of numbers"
         )
     return warnings
 

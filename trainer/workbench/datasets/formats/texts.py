@@ -54,7 +54,10 @@ def survey(path: Path, name: str, encoding: str | None = None) -> Text:
     if _utf8(path, name):
         return _text(path, "utf-8", name, (), checked=True)
     try:
-        warning = f"{name} is not UTF-8; it was read as Windows-1252 (Western European); name the encoding if letters look wrong"
+        warning = (
+            f"{name} is not UTF-8; it was read as Windows-1252 (Western European); "
+            "name the encoding if letters look wrong"
+        )
         return _text(path, "cp1252", name, (warning,))
     except DatasetRefused as error:
         raise DatasetRefused(

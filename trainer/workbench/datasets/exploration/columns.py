@@ -1,8 +1,10 @@
 """Each column on its own, over every row: what is missing, how many different values, quantiles, most frequent value.
 
-DuckDB reads the columns in groups, so that wide tables stay within memory. Quantiles are exact and interpolated, and the
-standard deviation is the sample's, as people know them from pandas' `describe`.
+DuckDB reads the columns in groups, so that wide tables stay within memory. Quantiles are exact and interpolated, and
+the standard deviation is the sample's, as people know them from pandas' `describe`.
 """
+
+# ruff: noqa: S608 - columns are quoted by `identifier`
 
 from __future__ import annotations
 
@@ -127,7 +129,8 @@ def _top(base: Any, name: str) -> tuple[str | None, int]:
     """The most frequent value, the first in the alphabet of equals."""
     column = identifier(name)
     found = base.execute(
-        f"SELECT {column}::VARCHAR AS v, count(*) AS n FROM t WHERE {column} IS NOT NULL GROUP BY v ORDER BY n DESC, v LIMIT 1"
+        f"SELECT {column}::VARCHAR AS v, count(*) AS n FROM t WHERE {column} IS NOT NULL GROUP BY v "
+        "ORDER BY n DESC, v LIMIT 1"
     ).fetchall()
     return (str(found[0][0])[:200], int(found[0][1])) if found else (None, 0)
 

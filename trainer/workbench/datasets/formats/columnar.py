@@ -7,11 +7,12 @@ billions of rows, is refused before it is read.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused
+from trainer.workbench.datasets.formats.raw import Raw, rows_at_once, text_of
 from trainer.workbench.datasets.limits import MIB, Limits, check_columns, check_expanded, check_rows, size
-from trainer.workbench.datasets.raw import Raw, rows_at_once, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,25 +85,24 @@ def _measure(column: Any, name: str, limits: Limits) -> None:
     if longest > limits.max_cell_bytes or total > _BATCH_BYTES:
         raise DatasetRefused(
             f"importing {name}: a value is {size(longest)} long, and the limit is {size(limits.max_cell_bytes)} "
-            f"(max-cell-bytes), or {size(_BATCH_BYTES)} for {_BATCH_ROWS:,} rows together; leave out columns of long texts"
+            f"(max-cell-bytes), or {size(_BATCH_BYTES)} for {_BATCH_ROWS:,} rows together; "
+            "leave out columns of long texts"
         )
 
 
 def _takers(label: str, kind: Any, at: int) -> list[tuple[str, Callable[[Any], Any]]]:
     """Name and reading of each column that one field of the schema becomes."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if not pa.types.is_struct(kind):
         return [(label, lambda batch: settled(batch.column(at)))]
-    found = []
-    for inner in kind:
+    return [(f"{label}.{inner.name}", partial(_part, at, inner.name)) for inner in kind]
 
-        def take(batch: Any, part: str = inner.name) -> Any:
-            return settled(pc.struct_field(batch.column(at), part))
 
-        found.append((f"{label}.{inner.name}", take))
-    return found
+def _part(at: int, part: str, batch: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return settled(pc.struct_field(batch.column(at), part))
 
 
 def settled(column: Any) -> Any:

@@ -10,18 +10,19 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SettingsUnusable
-from trainer.workbench.datasets import texts
+from trainer.workbench.datasets.formats import texts
+from trainer.workbench.datasets.formats.raw import Raw
 from trainer.workbench.datasets.limits import MIB, Limits, check_columns, size
-from trainer.workbench.datasets.raw import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from trainer.workbench.datasets.texts import Text
+    from trainer.workbench.datasets.formats.texts import Text
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 NAMED: Final = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
@@ -36,31 +37,45 @@ _LOOK_ROWS: Final = 200
 _NUMBER: Final = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
-def read(
-    path: Path,
-    name: str,
-    limits: Limits,
-    *,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    header: str = "auto",
-) -> Raw:
-    """Open a delimited text; `header` is `auto`, `yes` or `no`. Raises `DatasetRefused`, `SettingsUnusable`."""
-    text = texts.survey(path, name, encoding)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person said of the file; None and `auto` are found by looking."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: str = "auto"
+    """`auto`, `yes` or `no`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the file is to be cut."""
+
+    path: Path
+    name: str
+    encoding: str
+    mark: str
+    width: int
+    limits: Limits
+
+
+def read(path: Path, name: str, limits: Limits, told: Told = Told()) -> Raw:
+    """Open a delimited text. Raises `DatasetRefused`, `SettingsUnusable`."""
+    text = texts.survey(path, name, told.encoding)
     warnings = list(text.warnings)
-    mark = _told(delimiter) or sniff(text.sample)
+    mark = _mark(told.delimiter) or sniff(text.sample)
     rows = _first_rows(text, mark, name, limits)
     if not rows:
         raise DatasetRefused(f"importing {name}: the file is empty; give a table with a header and rows")
     check_columns(len(rows[0]), name, limits)
-    named = header == "yes" or (header == "auto" and has_header(rows))
+    named = told.header == "yes" or (told.header == "auto" and has_header(rows))
     names = [cell.lstrip("\ufeff") for cell in rows[0]] if named else [f"column_{at + 1}" for at in range(len(rows[0]))]
-    if not named and header == "auto":
+    if not named and told.header == "auto":
         warnings.append("the first line holds values, so it was taken for a row; the columns are called by number")
     if named and len(rows) == 1 and text.whole:
         raise DatasetRefused(f"importing {name}: there is a header and no row below it; give a table with rows")
-    batches = _batches(path, text.encoding, mark, len(names), name, limits, skip=named)
-    return Raw(tuple(names), batches, loose=True, warnings=warnings)
+    layout = _Layout(path, name, text.encoding, mark, len(names), limits)
+    return Raw(tuple(names), _batches(layout, skip=named), loose=True, warnings=warnings)
 
 
 def sniff(sample: str) -> str:
@@ -90,7 +105,7 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
     return False
 
 
-def _told(delimiter: str | None) -> str | None:
+def _mark(delimiter: str | None) -> str | None:
     if delimiter is None or delimiter == "auto":
         return None
     mark = NAMED.get(delimiter, delimiter)
@@ -131,14 +146,12 @@ def _first_rows(text: Text, mark: str, name: str, limits: Limits) -> list[list[s
     return rows if text.whole or len(rows) < 2 else rows[:-1]
 
 
-def _batches(
-    path: Path, encoding: str, mark: str, width: int, name: str, limits: Limits, *, skip: bool
-) -> Iterator[list[Any]]:
+def _batches(layout: _Layout, *, skip: bool) -> Iterator[list[Any]]:
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv as arrow
 
-    names = [f"c{at}" for at in range(width)]
+    names = [f"c{at}" for at in range(layout.width)]
     ragged = False
 
     def odd(_row: Any) -> str:
@@ -148,15 +161,15 @@ def _batches(
 
     try:
         with arrow.open_csv(
-            str(path),
+            str(layout.path),
             read_options=arrow.ReadOptions(
                 column_names=names,
                 skip_rows_after_names=int(skip),
                 block_size=_BLOCK,
-                encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+                encoding="utf-8" if layout.encoding == "utf-8-sig" else layout.encoding,
                 use_threads=True,
             ),
-            parse_options=arrow.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=odd),
+            parse_options=arrow.ParseOptions(delimiter=layout.mark, newlines_in_values=True, invalid_row_handler=odd),
             convert_options=arrow.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=list(MISSING)
             ),
@@ -166,22 +179,20 @@ def _batches(
                     continue
                 for column in batch.columns:
                     longest = pc.max(pc.binary_length(column)).as_py()
-                    if longest is not None and longest > limits.max_cell_bytes:
-                        raise _huge(name, limits)
+                    if longest is not None and longest > layout.limits.max_cell_bytes:
+                        raise _huge(layout.name, layout.limits)
                 yield batch.columns
     except (pa.ArrowInvalid, pa.ArrowException, OSError, UnicodeError) as error:
-        raise _explained(path, encoding, mark, width, name, limits, ragged, error) from error
+        raise _explained(layout, error, ragged=ragged) from error
 
 
-def _explained(
-    path: Path, encoding: str, mark: str, width: int, name: str, limits: Limits, ragged: bool, error: Exception
-) -> DatasetRefused:
+def _explained(layout: _Layout, error: Exception, *, ragged: bool) -> DatasetRefused:
     """The refusal with its line: the text is read once more, slowly, up to the first row that does not fit."""
-    line = 0
+    line, name, width, limits = 0, layout.name, layout.width, layout.limits
     csv.field_size_limit(max(limits.max_cell_bytes, 1024))
     try:
-        with path.open(encoding=encoding, newline="") as file:
-            reader = csv.reader(file, delimiter=mark)
+        with layout.path.open(encoding=layout.encoding, newline="") as file:
+            reader = csv.reader(file, delimiter=layout.mark)
             for row in reader:
                 if row and len(row) != width:
                     return DatasetRefused(

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import DatasetRefused, SourceMissing
-from trainer.workbench.datasets.raw import Raw
+from trainer.workbench.datasets.formats.raw import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

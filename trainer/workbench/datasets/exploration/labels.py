@@ -1,14 +1,16 @@
 """Which columns may be what a person wants to predict: by name, by place and by how few values they have."""
 
+# ruff: noqa: S608 - columns are quoted by `identifier`
+
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from trainer.workbench.datasets.columns import identifier
+from trainer.workbench.datasets.exploration.columns import identifier
 
 if TYPE_CHECKING:
-    from trainer.workbench.datasets.columns import Counted
+    from trainer.workbench.datasets.exploration.columns import Counted
 
 _NAMES: Final = re.compile(
     r"(?:^|[\W_])(class|classes|label|labels|target|attack|attacks|attack_?cat|category|outcome|verdict|anomaly|is_?anomaly"

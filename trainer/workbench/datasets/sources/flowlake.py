@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SourceMissing
-from trainer.workbench.datasets.columnar import settled
+from trainer.workbench.datasets.formats.columnar import settled
+from trainer.workbench.datasets.formats.raw import Raw, rows_at_once
 from trainer.workbench.datasets.limits import Limits, check_rows
-from trainer.workbench.datasets.raw import Raw, rows_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

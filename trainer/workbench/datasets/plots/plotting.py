@@ -4,26 +4,30 @@ Distributions, boxes and counts are of every row, by DuckDB; what draws single r
 how many. Columns are chosen by name; what a kind of picture cannot show is refused in words that say what it can.
 """
 
+# ruff: noqa: S608 - the path is quoted
+
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from trainer.errors import DatasetRefused, OutputError, SettingsUnusable
-from trainer.workbench.datasets import distributions, echarts, embedding, relations, sampling
+from trainer.workbench.datasets.exploration import relations, sampling
+from trainer.workbench.datasets.exploration.profiling import SAMPLE_ROWS, connect, load_about
 from trainer.workbench.datasets.importing import TABLE
-from trainer.workbench.datasets.pictures import Cloud, Grid, Picture, Points, rounded
-from trainer.workbench.datasets.profiling import SAMPLE_ROWS, connect, load_about
+from trainer.workbench.datasets.plots import distributions, echarts, embedding
+from trainer.workbench.datasets.plots.pictures import Cloud, Grid, Picture, Points, rounded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.datasets.sampling import Sample
+    from trainer.workbench.datasets.exploration.sampling import Sample
 
 POINTS: Final = 4_000
 """Most points of a scatter plot."""
@@ -43,7 +47,7 @@ class Asked:
 
 
 def plot(folder: Path, asked: Asked, out: Path | None = None) -> dict[str, Any]:
-    """Make the picture; write it to `out` (.json, .svg, .png) if given; return the plot object. Raises `TrainerError`."""
+    """Make the picture; write it to `out` (.json, .svg, .png) if given; return the plot. Raises `TrainerError`."""
     import duckdb
 
     if out is not None and out.suffix.lower() not in {".json", ".svg", ".png"}:
@@ -59,7 +63,7 @@ def plot(folder: Path, asked: Asked, out: Path | None = None) -> dict[str, Any]:
     if out is not None and out.suffix.lower() == ".json":
         _write(out, told)
     elif out is not None:
-        from trainer.workbench.datasets import drawing
+        from trainer.workbench.datasets.plots import drawing
 
         drawing.save(picture, out)
     return told
@@ -79,11 +83,14 @@ def _picture(base: Any, path: Path, about: dict[str, Any], asked: Asked) -> Pict
         kept = {name: kind for name, kind in kinds.items() if name != asked.by}
         if asked.by is not None:
             kept[asked.by] = kinds[asked.by]
-        sample = sampling.draw(base, path, kept, rows, embedding.rows(asked.method), _SEED)
-        return embedding.picture(sample, kinds, groups_of(sample, asked.by), asked.by, rows, asked.method)
+        sample = sampling.draw(base, path, kept, rows, most=embedding.rows(asked.method), seed=_SEED)
+        return embedding.picture(
+            sample, kinds, groups_of(sample, asked.by), by=asked.by, total=rows, method=asked.method
+        )
     x = _column(asked.x, asked.kind, "--x")
     if asked.kind == "scatter":
-        return _scatter(base, path, kinds, rows, x, _column(asked.y, asked.kind, "--y"), asked.by)
+        _column(asked.y, asked.kind, "--y")
+        return _scatter(base, path, kinds, rows, asked)
     if asked.kind == "box":
         _number(x, kinds, asked.kind)
         return distributions.box(base, x, asked.by or asked.y)
@@ -96,7 +103,7 @@ def _heatmap(base: Any, path: Path, kinds: dict[str, str], rows: int) -> Picture
     numbers = {name: kind for name, kind in kinds.items() if kind in NUMBERS}
     if len(numbers) < 2:
         raise SettingsUnusable("drawing correlations: there are fewer than two columns of numbers")
-    sample = sampling.draw(base, path, numbers, rows, SAMPLE_ROWS, _SEED)
+    sample = sampling.draw(base, path, numbers, rows, most=SAMPLE_ROWS, seed=_SEED)
     related = relations.relate(sample, numbers)
     if len(related.names) < 2:
         raise SettingsUnusable("drawing correlations: fewer than two columns of numbers ever change")
@@ -111,11 +118,12 @@ def _heatmap(base: Any, path: Path, kinds: dict[str, str], rows: int) -> Picture
     return Picture("heatmap", "Correlations (Pearson)", note, Grid(related.names, matrix))
 
 
-def _scatter(base: Any, path: Path, kinds: dict[str, str], rows: int, x: str, y: str, by: str | None) -> Picture:
+def _scatter(base: Any, path: Path, kinds: dict[str, str], rows: int, asked: Asked) -> Picture:
+    x, y, by = str(asked.x), str(asked.y), asked.by
     for name in (x, y):
         _number(name, kinds, "scatter")
     wanted = {name: kinds[name] for name in dict.fromkeys((x, y, *([by] if by else [])))}
-    sample = sampling.draw(base, path, wanted, rows, POINTS, _SEED)
+    sample = sampling.draw(base, path, wanted, rows, most=POINTS, seed=_SEED)
     names, members = groups_of(sample, by)
     (across, x_name), (upward, y_name) = _scale(sample, x), _scale(sample, y)
     there = np.isfinite(across) & np.isfinite(upward)
@@ -144,9 +152,10 @@ def groups_of(sample: Sample, by: str | None) -> tuple[list[str], Any]:
     if by in sample.codes:
         texts = np.array([*sample.words[by], "(missing)"], dtype=object)[sample.codes[by]]
     else:
-        texts = np.array(["(missing)" if v != v else f"{v:g}" for v in sample.numbers[by].tolist()], dtype=object)  # noqa: PLR0124
-    values, counts = np.unique(texts.astype(str), return_counts=True)
-    order = [str(values[at]) for at in np.argsort(-counts, kind="stable")]
+        values = sample.numbers[by].tolist()
+        texts = np.array(["(missing)" if math.isnan(value) else f"{value:g}" for value in values], dtype=object)
+    different, counts = np.unique(texts.astype(str), return_counts=True)
+    order = [str(different[at]) for at in np.argsort(-counts, kind="stable")]
     names = order if len(order) <= distributions.GROUPS else [*order[: distributions.GROUPS - 1], distributions.OTHER]
     place = {name: at for at, name in enumerate(names)}
     return names, np.array([place.get(str(text), len(names) - 1) for text in texts], dtype=np.int64)
@@ -161,7 +170,8 @@ def _column(name: str | None, kind: str, option: str) -> str:
 def _number(name: str, kinds: dict[str, str], kind: str) -> None:
     if kinds[name] not in NUMBERS:
         raise SettingsUnusable(
-            f"drawing a {kind}: column {name!r} is {kinds[name]}, and numbers are needed; choose another column, or draw counts"
+            f"drawing a {kind}: column {name!r} is {kinds[name]}, and numbers are needed; "
+            "choose another column, or draw counts"
         )
 
 

@@ -1,19 +1,22 @@
 """Distributions of one column over every row: histogram, box and counts, whole or by the values of another column.
 
-Figures of traffic span many powers of ten. Where they do, the bins of a histogram grow with the value, as the note says:
-with equal bins nearly every row would stand in the first one.
+Figures of traffic span many powers of ten. Where they do, the bins of a histogram grow with the value, as the note
+says: with equal bins nearly every row would stand in the first one.
 """
+
+# ruff: noqa: S608 - columns are quoted by `identifier`, values by `_quoted`
 
 from __future__ import annotations
 
 import datetime as dt
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from trainer.errors import SettingsUnusable
-from trainer.workbench.datasets.columns import identifier
-from trainer.workbench.datasets.pictures import Bars, Boxes, Picture, Series, rounded
+from trainer.workbench.datasets.exploration.columns import identifier
+from trainer.workbench.datasets.plots.pictures import Bars, Boxes, Picture, Series, rounded
 
 GROUPS: Final = 8
 OTHER: Final = "(other)"
@@ -103,15 +106,18 @@ def counts(base: Any, x: str, by: str | None, kind: str) -> Picture:
 
 
 def box(base: Any, x: str, by: str | None) -> Picture:
-    """Quartiles of `x`, whiskers to the last value within one and a half times the box (Tukey), and some beyond them."""
+    """Quartiles of `x`, whiskers to the last value within one and a half times the box (Tukey), and some beyond."""
     column = f"{identifier(x)}::DOUBLE"
     group, names = _groups(base, by, _BOXES)
-    boxes, outliers, used = [], [], []
+    boxes: list[list[float]] = []
+    outliers: list[list[float]] = []
+    used: list[str] = []
     found = {
         str(name): quartiles
         for name, quartiles in _ask(
             base,
-            f"SELECT {group} AS g, quantile_cont({column}, [0.25, 0.5, 0.75]) FROM t WHERE {column} IS NOT NULL GROUP BY g",
+            f"SELECT {group} AS g, quantile_cont({column}, [0.25, 0.5, 0.75]) FROM t WHERE {column} IS NOT NULL "
+            "GROUP BY g",
         )
     }
     for name in names:
@@ -134,7 +140,10 @@ def box(base: Any, x: str, by: str | None) -> Picture:
     note = f"at most {_OUTLIERS} values beyond the whiskers are drawn for each box" if outliers else ""
     reached, span = [value for _, value in outliers], max(one[4] for one in boxes) - min(one[0] for one in boxes)
     if reached and max(reached) - min(reached) > _FAR * max(span, 1e-300):
-        note = f"values beyond the whiskers, from {min(reached):g} to {max(reached):g}, are not drawn: they would flatten the boxes"
+        note = (
+            f"values beyond the whiskers, from {min(reached):g} to {max(reached):g}, are not drawn: "
+            "they would flatten the boxes"
+        )
         outliers = []
     return Picture("box", f"{x}" + (f" by {by}" if by else ""), note, Boxes(used, boxes, outliers, x))
 
@@ -163,7 +172,7 @@ def _labels(edges: Any, kind: str) -> list[str]:
         return [moment.strftime("%Y-%m-%d %H:%M") for moment in moments]
     if kind == "integer" and edges[1] - edges[0] == 1 and edges[-1] - edges[-2] == 1:
         return [f"{edge:.0f}" for edge in edges[:-1]]
-    return [f"{edge:.4g} to {after:.4g}" for edge, after in zip(edges[:-1], edges[1:], strict=True)]
+    return [f"{edge:.4g} to {after:.4g}" for edge, after in pairwise(edges)]
 
 
 def _ask(base: Any, sql: str) -> list[Any]:

@@ -12,9 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused
-from trainer.workbench.datasets import texts
+from trainer.workbench.datasets.formats import texts
+from trainer.workbench.datasets.formats.raw import LOOSE_ROWS, Raw, loose_columns, rows_at_once, text_of
 from trainer.workbench.datasets.limits import MIB, Limits, check_columns, check_rows, size
-from trainer.workbench.datasets.raw import LOOSE_ROWS, Raw, loose_columns, rows_at_once, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,8 +55,8 @@ def _batches(path: Path, encoding: str, name: str, limits: Limits, names: tuple[
                 held += len(value)
                 if len(value.encode(errors="replace")) > limits.max_cell_bytes:
                     raise DatasetRefused(
-                        f"importing {name}: a value is larger than {size(limits.max_cell_bytes)}, and that is the limit "
-                        "(max-cell-bytes); leave out columns of long texts"
+                        f"importing {name}: a value is larger than {size(limits.max_cell_bytes)}, and that is the "
+                        "limit (max-cell-bytes); leave out columns of long texts"
                     )
         rows.append(row)
         if len(rows) >= most or held > 64 * MIB:
@@ -110,8 +110,8 @@ def _wrapped(whole: dict[str, Any]) -> list[dict[str, Any]] | None:
 def _flat(record: Any, name: str, limits: Limits) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DatasetRefused(
-            f"importing {name}: it holds a {_called(record)} where a record is expected; give a list of objects, such as "
-            '[{"bytes": 10, "flag": "SF"}, ...]'
+            f"importing {name}: it holds a {_called(record)} where a record is expected; give a list of objects, "
+            'such as [{"bytes": 10, "flag": "SF"}, ...]'
         )
     if not any(isinstance(value, (dict, list)) for value in record.values()):
         return record

@@ -1,0 +1,1 @@
+"""Pictures of a data set, for the page and for paper."""
