@@ -119,7 +119,7 @@ class AggregatorConfig:
     )
     workbench_hosts: tuple[str, ...] = setting(
         (),
-        "Hosts tables may be imported from, by name or network; empty for any public one. Private addresses only if named.",
+        "Hosts tables may be imported from, by name or network; empty for any public one. Private ones must be named.",
     )
 
     session_idle_minutes: int = setting(120, "A console session unused for this long ends. Minutes.")

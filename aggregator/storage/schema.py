@@ -401,7 +401,8 @@ def workbench(db: sqlite_utils.Database) -> None:
             stage TEXT NOT NULL DEFAULT '', fraction REAL NOT NULL DEFAULT 0,
             message TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
             pid INTEGER, born TEXT NOT NULL DEFAULT '', events_from INTEGER NOT NULL DEFAULT 0,
-            attempts INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0, exit_code INTEGER, "by" TEXT NOT NULL,
+            attempts INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0,
+            exit_code INTEGER, "by" TEXT NOT NULL,
             created_ms INTEGER NOT NULL, started_ms INTEGER, ended_ms INTEGER
         ) STRICT
         """,

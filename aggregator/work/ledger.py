@@ -19,7 +19,8 @@ UNDER_WAY: Final = "('queued', 'running')"
 def add(db: sqlite3.Connection, order: Order, *, by: str, now_ms: int) -> int:
     """Queue `order`; its id. The supervisor starts it at its turn."""
     made = db.execute(
-        'INSERT INTO works (kind, about, folder, lane, "order", state, "by", created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT INTO works (kind, about, folder, lane, "order", state, "by", created_ms) '
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             order.kind,
             order.about,

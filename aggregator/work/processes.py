@@ -1,4 +1,4 @@
-"""Processes of the trainer: started in a group of their own, told apart from strangers with the same number, ended whole.
+"""Processes of the trainer: in groups of their own, told apart from strangers with the same number, ended whole.
 
 - A process is known by its number *and* by its birth (boot and start time, from /proc): a number is used again.
 - `spawn` gives a process that waits at a gate: who starts it writes down its identity first and then lets it go. When

@@ -55,7 +55,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to spawn. Paths in it are relative to the workbench's folder, so that a moved state directory still works."""
+    """What to spawn. Paths in it are relative to the workbench's folder: a moved state directory still works."""
 
     kind: str
     about: str
@@ -65,7 +65,7 @@ class Order:
     again: Again  # after it was cut off: go on with --resume, or start anew
     seconds: float
     memory_mib: int
-    story: str = "events.jsonl"  # the file in `folder` that holds its events; the log for what tells them to its output
+    story: str = "events.jsonl"  # the file in `folder` that holds its events; the log for what tells them there
     environment: str = ""  # a file with further environment variables, as a JSON object
     secrets: tuple[str, ...] = ()  # files to remove when it is over: uploads, addresses with passwords
 

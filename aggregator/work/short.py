@@ -33,7 +33,7 @@ class Short:
         self._here = 0
 
     async def run(self, arguments: Sequence[str], *, cwd: Path, said: bytes = b"") -> None:
-        """Run the trainer to its end, with `said` as its input. Raises `Busy`, and `TrainerFailed` with its last words."""
+        """Run the trainer to its end, with `said` as its input. Raises `Busy`, `TrainerFailed` (its last words)."""
         if self._here >= self._config.workbench_short * (1 + WAITING):
             raise Busy("as many plots and explanations as may wait are waiting; try again in a few seconds", 5)
         self._here += 1
@@ -45,11 +45,10 @@ class Short:
 
     async def _run(self, arguments: Sequence[str], cwd: Path, said: bytes) -> None:
         command = processes.resolve_command(self._config.trainer_command) + list(arguments)
-        cwd.mkdir(parents=True, exist_ok=True)
         seconds = self._config.workbench_short_seconds
         async with _scratch() as folder:
             log, heard = folder / "log.txt", folder / "input"
-            heard.write_bytes(said)
+            await asyncio.to_thread(heard.write_bytes, said)
             with log.open("wb") as output, heard.open("rb") as spoken:
                 process = await asyncio.create_subprocess_exec(
                     *command,

@@ -1,4 +1,4 @@
-"""What a run says while it goes: `events.jsonl`, read on from a place in it. A line is data of a stranger's, not trusted.
+"""What a run says while it goes: `events.jsonl`, read on from a place in it. Its lines are data, not trusted.
 
 A place is a number of bytes. Only whole lines are read, so a line that is being written is read the next time.
 """

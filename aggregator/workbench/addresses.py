@@ -1,8 +1,8 @@
 """Which addresses a table may be fetched from. The decision is pure; only looking a name up is not.
 
-A stranger who may name an address must not reach through this machine into its network: kinds of address and database
-are those of the settings, and a host must be public, or be named in the settings. The trainer fetches in its own process
-and follows what the server answers; the settings' list of hosts is the boundary to rely on, not this look-up alone.
+Who may name an address must not reach through this machine into its network: kinds of address and database are those
+of the settings, and a host must be public, or be named in the settings. The trainer fetches in its own process and
+follows what the server answers; the settings' list of hosts is the boundary to rely on, not this look-up alone.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def complete(given: dict[str, Any]) -> dict[str, Any]:
     strange = sorted(set(map(str, given)) - set(_KNOWN) - {"format"})
     if strange:
         raise Invalid(f"there is no setting {strange[0][:80]!r}; there are {', '.join(_KNOWN)}")
-    found = {name: choice.check(given[name] if name in given else choice.default) for name, choice in _KNOWN.items()}
+    found = {name: choice.check(given.get(name, choice.default)) for name, choice in _KNOWN.items()}
     return {"format": FORMAT, **found}
 
 
@@ -140,14 +140,19 @@ def to_yaml(settings: dict[str, Any]) -> str:
     lines = [f"# Settings of an Anomaflow experiment. What is left out is as by default.\nformat: {FORMAT}\n"]
     for name, value in complete(settings).items():
         if name != "format":
-            text = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=None, width=110)
+            # As a list of one, so that any value is one line; without the list's brackets.
+            shown = yaml.safe_dump([value], allow_unicode=True, default_flow_style=True, width=float("inf")).strip()
+            text = f"{name}: {shown[1:-1]}\n"
             allowed = f" One of {', '.join(_KNOWN[name].words)}." if _KNOWN[name].words else ""
             lines.append(f"# {_KNOWN[name].means}{allowed}\n{text}")
     return "\n".join(lines)
 
 
-def from_yaml(text: str) -> dict[str, Any]:
-    """Settings of a file, complete and checked. Raises `Invalid`."""
+def from_yaml(text: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a file, complete and checked; what it leaves out is as in `base`, else as by default.
+
+    Raises `Invalid`.
+    """
     import yaml
 
     if len(text) > MOST_YAML:
@@ -161,24 +166,4 @@ def from_yaml(text: str) -> dict[str, Any]:
         raise Invalid(f"the settings are no YAML{f' (line {where.line + 1})' if where else ''}") from None
     if not isinstance(told, dict):
         raise Invalid("the settings are no YAML object: write `name: value` lines")
-    return complete(told)
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A candidate as the settings page shows it."""
-
-    name: str
-    title: str
-    kind: str  # ml | dl
-    judges: str  # classes | strangeness
-
-
-MODELS: Final[tuple[Model, ...]] = ()
-"""Of the trainer's catalogue, in its order; a test holds the two together."""
-
-
-def models_for(kind: str, task: str) -> tuple[Model, ...]:
-    """The candidates that suit a kind and a task."""
-    judges = "classes" if task in {"binary", "multiclass"} else "strangeness"
-    return tuple(model for model in MODELS if model.kind == kind and model.judges == judges)
+    return complete({**(base or {}), **told})

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from aggregator import audit
 from aggregator.errors import Conflict
 from aggregator.rows import Role
 from aggregator.work import processes, supervisor
 from aggregator.workbench import places, receiving, shelf
+from aggregator.workbench.noting import note
 from aggregator.workbench.rows import Column, DatasetDetail, Room
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def rename_dataset(services: Services, actor: Principal, dataset_id: int, 
 
     def rename(db: sqlite3.Connection) -> Dataset:
         shelf.rename(db, dataset_id, name)
-        _note(db, actor, "dataset.rename", dataset_id, now_ms, {"name": name.strip()})
+        note(db, actor, "dataset.rename", f"dataset {dataset_id}", now_ms=now_ms, name=name.strip())
         return shelf.get(db, dataset_id)
 
     renamed = await services.store.write(rename)
@@ -95,7 +95,7 @@ async def delete_dataset(services: Services, actor: Principal, dataset_id: int, 
 
     def delete(db: sqlite3.Connection) -> list[int]:
         gone = shelf.delete(db, dataset_id, version, now_ms=now_ms)
-        _note(db, actor, "dataset.delete", dataset_id, now_ms, {"versions": gone})
+        note(db, actor, "dataset.delete", f"dataset {dataset_id}", now_ms=now_ms, versions=gone)
         return gone
 
     for gone in await services.store.write(delete):
@@ -119,9 +119,3 @@ def dataset_log(services: Services, dataset_id: int, version: int | None = None,
     folder = services.config.workbench_dir / places.dataset_folder(found.id, found.version)
     told = processes.tail(folder / supervisor.LOG, lines=10_000)
     return [line for line in told if not line.startswith('{"')][-lines:]
-
-
-def _note(
-    db: sqlite3.Connection, actor: Principal, action: str, dataset_id: int, now_ms: int, detail: dict[str, Any]
-) -> None:  # fmt: skip
-    audit.record(db, at_ms=now_ms, actor=actor.name, action=action, about=f"dataset {dataset_id}", detail=detail)

@@ -6,12 +6,12 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator import audit
 from aggregator.errors import Conflict, Invalid
 from aggregator.rows import Role, as_json
 from aggregator.work import ledger
 from aggregator.work.rows import WorkState
-from aggregator.workbench import choices, datasets, exploring, orders, places, runs, shelf
+from aggregator.workbench import catalogue, choices, datasets, exploring, orders, places, runs, shelf
+from aggregator.workbench.noting import note
 from aggregator.workbench.rows import Defaults, LabelGuess
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def defaults(
         task=task,
         why_task=why,
         columns=columns,
-        models=tuple(as_json(model) for model in choices.models_for(kind, task)),
+        models=tuple(as_json(model) for model in catalogue.models_for(kind, task)),
         warnings=tuple(str(one) for one in profile.get("warnings") or ()),
     )
 
@@ -96,7 +96,8 @@ async def start_experiment(
         places.write_json(folder / "data.json", _data(services, data, test))
         db.execute(
             "INSERT INTO experiments (id, name, kind, dataset_id, dataset_version, test_dataset_id, "
-            'test_dataset_version, settings, label, work_id, "by", created_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+            'test_dataset_version, settings, label, work_id, "by", created_ms) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 experiment_id,
                 wanted["name"],
@@ -113,7 +114,7 @@ async def start_experiment(
             ),
         )
         detail = {"name": wanted["name"], "dataset": data.id, "version": data.version}
-        _note(db, actor, "experiment.start", experiment_id, now_ms, detail)
+        note(db, actor, "experiment.start", f"experiment {experiment_id}", now_ms=now_ms, **detail)
         return experiment_id
 
     experiment_id = await services.store.write(queue)
@@ -150,7 +151,7 @@ async def rename_experiment(services: Services, actor: Principal, experiment_id:
     def rename(db: sqlite3.Connection) -> Experiment:
         runs.get(db, experiment_id)
         db.execute("UPDATE experiments SET name = ? WHERE id = ?", (called, experiment_id))
-        _note(db, actor, "experiment.rename", experiment_id, now_ms, {"name": called})
+        note(db, actor, "experiment.rename", f"experiment {experiment_id}", now_ms=now_ms, name=called)
         return runs.get(db, experiment_id)
 
     renamed = await services.store.write(rename)
@@ -199,7 +200,7 @@ async def resume_experiment(services: Services, actor: Principal, experiment_id:
                 raise Conflict(f"data set {dataset} was deleted; experiment {experiment_id} cannot go on without it")
         work_id = ledger.add(db, orders.run(services.config, experiment_id, resume=True), by=actor.name, now_ms=now_ms)
         db.execute("UPDATE experiments SET work_id = ? WHERE id = ?", (work_id, experiment_id))
-        _note(db, actor, "experiment.resume", experiment_id, now_ms, {})
+        note(db, actor, "experiment.resume", f"experiment {experiment_id}", now_ms=now_ms)
 
     await services.store.write(queue)
     await services.workbench.works.start_queued()
@@ -224,7 +225,7 @@ async def delete_experiment(services: Services, actor: Principal, experiment_id:
                 f"UPDATE {table} SET deleted_ms = ?, bytes = 0 WHERE {column} = ? AND deleted_ms IS NULL",  # noqa: S608
                 (now_ms, experiment_id),
             )
-        _note(db, actor, "experiment.delete", experiment_id, now_ms, {"name": one.name})
+        note(db, actor, "experiment.delete", f"experiment {experiment_id}", now_ms=now_ms, name=one.name)
         return [row["id"] for row in rows]
 
     predictions = await services.store.write(delete)
@@ -238,9 +239,9 @@ def settings_to_yaml(settings: dict[str, Any]) -> str:
     return choices.to_yaml(settings)
 
 
-def settings_from_yaml(text: str) -> dict[str, Any]:
-    """Settings of a YAML file, complete and checked. Raises `Invalid`."""
-    return choices.from_yaml(text)
+def settings_from_yaml(text: str, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Settings of a YAML file, complete and checked; what it leaves out is as in `base`. Raises `Invalid`."""
+    return choices.from_yaml(text, base)
 
 
 def _data(services: Services, data: Dataset, test: Dataset | None) -> dict[str, Any]:
@@ -277,10 +278,3 @@ def _require_columns(services: Services, data: Dataset, wanted: dict[str, Any]) 
     for name in named:
         if name is not None and name not in there:
             raise Invalid(f"data set {data.name!r} has no column {name[:80]!r}")
-
-
-def _note(
-    db: sqlite3.Connection, actor: Principal, action: str, experiment_id: int, now_ms: int, detail: dict[str, Any]
-) -> None:
-    about = f"experiment {experiment_id}"
-    audit.record(db, at_ms=now_ms, actor=actor.name, action=action, about=about, detail=detail)

@@ -7,12 +7,13 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator import audit, paging
+from aggregator import paging
 from aggregator.errors import Conflict, Invalid, NotFound, TrainerFailed
 from aggregator.rows import Role
 from aggregator.work import ledger
 from aggregator.workbench import datasets, orders, places, shelf
 from aggregator.workbench.concluding import PROFILE
+from aggregator.workbench.noting import note
 from aggregator.workbench.rows import SavedPlot
 
 if TYPE_CHECKING:
@@ -55,10 +56,8 @@ async def profile(
             raise Conflict(f"data set {current.name!r} is being profiled already; wait for it or cancel it")
         order = orders.profile(services.config, found.id, found.version, label)
         shelf.change(db, found.id, found.version, work_id=ledger.add(db, order, by=actor.name, now_ms=now_ms))
-        detail = {"version": found.version, "label": label}
-        audit.record(
-            db, at_ms=now_ms, actor=actor.name, action="dataset.profile", about=f"dataset {found.id}", detail=detail
-        )
+        about = f"dataset {found.id}"
+        note(db, actor, "dataset.profile", about, now_ms=now_ms, version=found.version, label=label)
 
     await services.store.write(queue)
     await services.workbench.works.start_queued()
@@ -129,10 +128,11 @@ async def save_plot(
     def keep(db: sqlite3.Connection) -> int:
         found = shelf.ready(db, dataset_id, version)
         made = db.execute(
-            'INSERT INTO plots (dataset_id, version, title, kind, request, "by", created_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
+            'INSERT INTO plots (dataset_id, version, title, kind, request, "by", created_ms) '
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (found.id, found.version, called, kind, json.dumps(wanted), actor.name, now_ms),
         )
-        _note(db, actor, "plot.save", found.id, now_ms, called)
+        note(db, actor, "plot.save", f"dataset {found.id}", now_ms=now_ms, title=called)
         places.write_json(
             services.config.workbench_dir / _kept(found.id, found.version, int(made.lastrowid or 0)), told
         )
@@ -174,7 +174,7 @@ async def delete_plot(services: Services, actor: Principal, plot_id: int) -> Non
     def delete(db: sqlite3.Connection) -> SavedPlot:
         kept = _row(db, plot_id)
         db.execute("DELETE FROM plots WHERE id = ?", (plot_id,))
-        _note(db, actor, "plot.delete", kept.dataset_id, now_ms, kept.title)
+        note(db, actor, "plot.delete", f"dataset {kept.dataset_id}", now_ms=now_ms, title=kept.title)
         return kept
 
     kept = await services.store.write(delete)
@@ -183,7 +183,7 @@ async def delete_plot(services: Services, actor: Principal, plot_id: int) -> Non
     services.events.publish("dataset", id=kept.dataset_id)
 
 
-async def _drawn(
+async def _drawn(  # noqa: PLR0917 - the parts of a request
     services: Services,
     actor: Principal,
     dataset_id: int,
@@ -246,8 +246,3 @@ def _saved(row: sqlite3.Row) -> SavedPlot:
         created_ms=row["created_ms"],
         by=row["by"],
     )
-
-
-def _note(db: sqlite3.Connection, actor: Principal, action: str, dataset_id: int, now_ms: int, title: str) -> None:
-    about = f"dataset {dataset_id}"
-    audit.record(db, at_ms=now_ms, actor=actor.name, action=action, about=about, detail={"title": title})

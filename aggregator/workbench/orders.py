@@ -31,7 +31,7 @@ def bring_in(
     secrets: tuple[str, ...],
     environment: str = "",
 ) -> Order:
-    """Import `source` (a path, an address, `sql:`) into a version of a data set. `options` that are None are left out."""
+    """Import `source` (a path, an address, `sql:`) into a version; `options` without a value are left out."""
     folder = places.dataset_folder(dataset_id, version)
     limits = (
         "--limits",

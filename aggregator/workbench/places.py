@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import uuid
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import NotFound, StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LARGEST_JSON: Final = 64 << 20
 CANDIDATE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -103,7 +105,7 @@ def remove(root: Path, folder: str) -> None:
 
 
 def link_all(folder: Path, files: list[Path]) -> None:
-    """Give files a second name in a new folder, so that they stay while they are read, whatever happens to the first."""
+    """Give files a second name in a new folder, so that they stay while they are read, whoever removes the first."""
     folder.mkdir(parents=True, mode=0o700)
     for path in files:
         target = folder / path.parent.name / path.name

@@ -10,12 +10,12 @@ import json
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator import audit
 from aggregator.errors import Conflict, Invalid, TooLarge, TrainerFailed
 from aggregator.rows import Role
 from aggregator.work import ledger
 from aggregator.workbench import orders, places, results, runs, shelf, tables
 from aggregator.workbench.concluding import PREDICTION, WELL
+from aggregator.workbench.noting import note
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,7 +123,7 @@ async def predict_row(
     model: str | None = None,
     reasons: int = 3,
 ) -> dict[str, Any]:
-    """Predict one row and wait: `{"row", "schema", "notes"}`; `row` has prediction, score and reasons beside the values.
+    """Predict one row and wait: `{"model", "row", "schema", "notes"}`; `row` has prediction, score and reasons too.
 
     Nothing is kept. Analysts and up. Raises `NotFound`, `Invalid`, `Busy`, `TrainerFailed`.
     """
@@ -195,7 +195,10 @@ def prediction_rows(
     descending: bool = False,
     prediction: str | None = None,
 ) -> Preview:
-    """Its rows by page, of one predicted value if asked. Blocks (call it in a thread). Raises `NotFound`, `Conflict`."""
+    """Its rows by page, of one predicted value if asked. Blocks (call it in a thread).
+
+    Raises `NotFound`, `Conflict`, `Invalid`.
+    """
     path = rows_path(services, prediction_id)
     return tables.page(
         services.config,
@@ -238,7 +241,7 @@ async def delete_prediction(services: Services, actor: Principal, prediction_id:
         if not one.state.over:
             raise Conflict(f"prediction {prediction_id} is under way; wait for it or cancel it")
         db.execute("UPDATE predictions SET deleted_ms = ?, bytes = 0 WHERE id = ?", (now_ms, prediction_id))
-        _note(db, actor, "prediction.delete", prediction_id, now_ms, {})
+        note(db, actor, "prediction.delete", f"prediction {prediction_id}", now_ms=now_ms)
 
     await services.store.write(delete)
     await asyncio.to_thread(places.remove, services.config.workbench_dir, places.prediction_folder(prediction_id))
@@ -251,7 +254,7 @@ def guarded(value: Any) -> Any:
     return f"'{text}" if isinstance(text, str) and text.startswith(FORMULAS) else text
 
 
-async def _of_file(
+async def _of_file(  # noqa: PLR0917 - the parts of a request
     services: Services,
     actor: Principal,
     experiment_id: int,
@@ -267,7 +270,7 @@ async def _of_file(
         raise
 
 
-async def _queue(
+async def _queue(  # noqa: PLR0917 - the parts of a request
     services: Services,
     actor: Principal,
     experiment_id: int,
@@ -311,7 +314,7 @@ async def _queue(
             ),
         )
         detail = {"experiment": experiment_id, "model": name, "source": source}
-        _note(db, actor, "prediction.start", prediction_id, now_ms, detail)
+        note(db, actor, "prediction.start", f"prediction {prediction_id}", now_ms=now_ms, **detail)
         return prediction_id
 
     prediction_id = await services.store.write(queue)
@@ -356,10 +359,3 @@ def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[bytes]:
             yield buffer.getvalue().encode()
             buffer.seek(0)
             buffer.truncate()
-
-
-def _note(
-    db: sqlite3.Connection, actor: Principal, action: str, prediction_id: int, now_ms: int, detail: dict[str, Any]
-) -> None:
-    about = f"prediction {prediction_id}"
-    audit.record(db, at_ms=now_ms, actor=actor.name, action=action, about=about, detail=detail)

@@ -1,7 +1,7 @@
 """A stranger's bytes on their way to the disk: counted, bounded and digested while they come; memory stays flat.
 
 What is refused names the limit: bytes of one file, room of one user, room of all, room on the disk, files at a time.
-The file has a name of our own in `incoming/`; of the sender's name only the ending is used, and a cleaned text is shown.
+The file has a name of our own in `incoming/`; of the sender's only the ending is used, and a cleaned text is shown.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ AT_A_TIME: Final = 8
 WRITE_BYTES: Final = 1 << 20
 LOOK_EVERY: Final = 64 << 20
 """Bytes after which the disk is looked at again."""
+
+SILENT_S: Final = 60.0
+"""Seconds without a byte after which an upload is given up."""
 
 LONGEST_SHOWN: Final = 120
 
@@ -87,7 +90,7 @@ class Receiving:
                     digest.update(part)
                     file.write(part)
 
-                async for chunk in chunks:
+                async for chunk in _patiently(chunks):
                     held += chunk
                     self._coming[number] = (self._coming[number][0], self._coming[number][1] + len(chunk))
                     taken = self._coming[number][1]
@@ -137,6 +140,21 @@ class Receiving:
             yield number
         finally:
             del self._coming[number]
+
+
+async def _patiently(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What the sender sends, as long as it keeps sending."""
+    while True:
+        try:
+            async with asyncio.timeout(SILENT_S):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Invalid(
+                f"the sender was silent for {SILENT_S:g} seconds in the middle of the file; send it again"
+            ) from None
+        yield chunk
 
 
 def named(filename: str) -> tuple[str, str]:

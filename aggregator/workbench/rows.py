@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aggregator.work.rows import Work as Work  # noqa: PLC0414 - a row like the others; shapes read it at run time
-from aggregator.work.rows import WorkState as WorkState  # noqa: PLC0414 - likewise
+from aggregator.work.rows import Work as Work  # noqa: PLC0414, TC001 - a row like the others; shapes read it
+from aggregator.work.rows import WorkState as WorkState  # noqa: PLC0414, TC001 - likewise
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Experiments and predictions in the store."""
 
+# ruff: noqa: S608 - queries are put together from our own names
+
 from __future__ import annotations
 
 import json
@@ -74,7 +76,7 @@ def busy_predictions(db: sqlite3.Connection, experiment_id: int) -> bool:
     """True while a prediction or promotion of a run is under way."""
     return (
         db.execute(
-            f"SELECT 1 FROM works WHERE state IN {UNDER_WAY} AND id IN (SELECT work_id FROM predictions "  # noqa: S608
+            f"SELECT 1 FROM works WHERE state IN {UNDER_WAY} AND id IN (SELECT work_id FROM predictions "
             "WHERE experiment_id = :of UNION SELECT work_id FROM promotions WHERE experiment_id = :of)",
             {"of": experiment_id},
         ).fetchone()

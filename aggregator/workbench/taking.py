@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aggregator import audit
 from aggregator.errors import Conflict, TrainerFailed
 from aggregator.rows import Role
 from aggregator.work import ledger
 from aggregator.workbench import orders, places, results, runs
+from aggregator.workbench.noting import note
 from aggregator.workbench.rows import Promotion
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ def model_file(services: Services, experiment_id: int, model: str | None = None)
 
 
 async def script_file(services: Services, actor: Principal, experiment_id: int, model: str | None = None) -> Path:
-    """A Python script that repeats the fit; made when first asked for. Viewers too. Raises `NotFound`, `TrainerFailed`."""
+    """A Python script that repeats the fit; made when first asked for. Viewers too.
+
+    Raises `NotFound`, `Busy`, `TrainerFailed`.
+    """
     actor.require(Role.VIEWER, write=False)
     _, name = results.chosen(services, experiment_id, model)
     out = f"{places.model_folder(experiment_id, name)}/script.py"
@@ -58,7 +61,8 @@ async def promote_model(
             raise Conflict(f"a promotion of experiment {experiment_id} is under way; wait for it")
         order = orders.promote(services.config, experiment_id, name)
         db.execute(
-            'INSERT INTO promotions (experiment_id, model, reason, work_id, "by", created_ms) VALUES (?, ?, ?, ?, ?, ?)',
+            "INSERT INTO promotions (experiment_id, model, reason, work_id, "
+            '"by", created_ms) VALUES (?, ?, ?, ?, ?, ?)',
             (
                 experiment_id,
                 name,
@@ -68,14 +72,8 @@ async def promote_model(
                 now_ms,
             ),
         )
-        audit.record(
-            db,
-            at_ms=now_ms,
-            actor=actor.name,
-            action="experiment.promote",
-            about=f"experiment {experiment_id}",
-            detail={"model": name, "reason": reason[:500]},
-        )
+        about = f"experiment {experiment_id}"
+        note(db, actor, "experiment.promote", about, now_ms=now_ms, model=name, reason=reason[:500])
 
     await services.store.write(queue)
     await services.workbench.works.start_queued()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aggregator import audit
 from aggregator.rows import Role
 from aggregator.work import ledger
 from aggregator.workbench import orders, receiving, shelf
+from aggregator.workbench.noting import note
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,14 +95,8 @@ async def bring_in(
             environment=environment,
         )
         shelf.change(db, made, version, work_id=ledger.add(db, order, by=actor.name, now_ms=now_ms))
-        audit.record(
-            db,
-            at_ms=now_ms,
-            actor=actor.name,
-            action="dataset.import",
-            about=f"dataset {made}",
-            detail={"version": version, "name": called, "kind": described[0], "what": described[1], **detail},
-        )
+        told = {"version": version, "name": called, "kind": described[0], "what": described[1], **detail}
+        note(db, actor, "dataset.import", f"dataset {made}", now_ms=now_ms, **told)
         return made, version
 
     made, version = await services.store.write(queue)

@@ -36,6 +36,8 @@ class Entry:
     bytes: int | None = None
     params: dict[str, Any] = field(default_factory=dict)
     searched: int = 0
+    unfinished: bool = False
+    """Its training was cut off; run again, it goes on from its checkpoint."""
     threshold: float | None = None
     promised_fpr: float | None = None
     realised_fpr: float | None = None

@@ -226,6 +226,7 @@ class Contest:
             candidate, history = self._fit(described, {}, start + share)
             entry.fit_s = self.clock.now() - start
             entry.why = getattr(candidate, "note_", "")
+            entry.unfinished = getattr(candidate, "unfinished_", False)
             entry.params = self._given(described, {})
             self._keep(described, candidate, entry, history)
         except Exception as error:  # noqa: BLE001 - one failing model never ends a run; it says why in the leaderboard
@@ -292,11 +293,12 @@ class Contest:
         folder.write(self.where / "models" / described.name / "entry.json", entry.to_json())
 
     def _resume(self, wanted: list[Described]) -> None:
-        """Entries of candidates that were judged before the run was cut off."""
+        """Entries of candidates that were judged before the run was cut off; one cut off in its epochs goes on."""
         for described in wanted:
             where = self.where / "models" / described.name
             told = folder.maybe(where / "entry.json")
-            if told is not None and (where / "model.onnx").is_file() and (where / "result.json").is_file():
+            whole = (where / "model.onnx").is_file() and (where / "result.json").is_file()
+            if told is not None and whole and not told.get("unfinished"):
                 self.entries[described.name] = Entry(**told)
         if self.entries:
             self.notes.append(f"The run was cut off and went on; {len(self.entries)} models were there already.")

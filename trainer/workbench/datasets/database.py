@@ -90,7 +90,9 @@ def _engine(parsed: Any) -> Any:
 
         path = parsed.database
         if not path or path == ":memory:":
-            raise SettingsUnusable("asking a database: the address names no SQLite file; write sqlite:////folder/file.db")
+            raise SettingsUnusable(
+                "asking a database: the address names no SQLite file; write sqlite:////folder/file.db"
+            )
 
         def connect() -> sqlite3.Connection:
             # Read only at the file itself: no journal, no lock, no file that appears because somebody asked.

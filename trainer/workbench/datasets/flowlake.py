@@ -42,7 +42,9 @@ def read(folder: Path, limits: Limits) -> tuple[Raw, str]:
             schema = pq.read_schema(found.path)
             count = pq.read_metadata(found.path).num_rows
         except (pa.ArrowException, OSError) as error:
-            raise DatasetRefused(f"importing {found.name}: the Parquet file is damaged ({error}); take it away") from error
+            raise DatasetRefused(
+                f"importing {found.name}: the Parquet file is damaged ({error}); take it away"
+            ) from error
         if (schema.metadata or {}).get(lake.DIGEST_KEY, b"").decode("ascii", "replace") != contract.DIGEST:
             foreign += 1
             continue

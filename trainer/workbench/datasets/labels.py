@@ -37,7 +37,8 @@ def candidates(base: Any, counted: Counted, kinds: dict[str, str]) -> list[dict[
         elif at == 0 and kinds[name] in _WORDS and unique <= _FEW:
             found.append((3, name, f"it is the first column and has {unique} different values"))
     return [
-        {"name": name, "reason": reason, "values": _values(base, name)} for _, name, reason in sorted(found, key=lambda one: one[0])
+        {"name": name, "reason": reason, "values": _values(base, name)}
+        for _, name, reason in sorted(found, key=lambda one: one[0])
     ]
 
 

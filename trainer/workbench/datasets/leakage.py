@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.workbench.datasets.columns import Counted
-    from trainer.workbench.datasets.relations import Sample
+    from trainer.workbench.datasets.sampling import Sample
 
 PERFECT: Final = 0.98
 """Balanced accuracy of one column alone from which on it is suspect (1 is perfect)."""
 ORDERED: Final = 0.95
 """The same of a row's place or time."""
 _UNIQUE: Final = 0.95
-_IDENTIFIERS: Final = re.compile(r"(?:^|[\W_])(id|ids|uuid|guid|index|idx|key|row|rowid|no|nr|number)(?:$|[\W_])", re.IGNORECASE)
+_IDENTIFIERS: Final = re.compile(
+    r"(?:^|[\W_])(id|ids|uuid|guid|index|idx|key|row|rowid|no|nr|number)(?:$|[\W_])", re.IGNORECASE
+)
 _MOST_CLASSES: Final = 100
 _LEAVES: Final = 32
 _CLASS_ROWS: Final = 20
@@ -57,7 +59,9 @@ def suspects(
         strength = alone(column[use], codes, half, words=words)
         if kinds[name] == "time":
             if strength >= ORDERED:
-                found[name] = _suspect(name, "its moments alone tell the classes apart: they were recorded at different times", strength)
+                found[name] = _suspect(
+                    name, "its moments alone tell the classes apart: they were recorded at different times", strength
+                )
         elif strength >= PERFECT:
             fixed = _fixed(column[use], codes)
             reason = (
@@ -65,7 +69,9 @@ def suspects(
                 if fixed
                 else "by itself it predicts the label almost perfectly; make sure it is known before the label is"
             )
-            found[name] = _suspect(name, found[name]["reason"] + ", and " + reason if name in found else reason, strength)
+            found[name] = _suspect(
+                name, found[name]["reason"] + ", and " + reason if name in found else reason, strength
+            )
     warnings = []
     ordered = alone(sample.place[use].astype(np.float64), codes, half, words=False)
     if ordered >= ORDERED:
@@ -90,7 +96,11 @@ def identifies(one: dict[str, Any], sample: Sample, kinds: dict[str, str], rows:
     steps = np.diff(values[~np.isnan(values)])
     if len(steps) and (steps > 0).all():
         return "it counts the rows"
-    return "nearly every row has another number, and its name says that it identifies" if _IDENTIFIERS.search(name) else None
+    return (
+        "nearly every row has another number, and its name says that it identifies"
+        if _IDENTIFIERS.search(name)
+        else None
+    )
 
 
 def alone(column: NDArray, codes: NDArray[np.int64], half: NDArray[np.bool_], *, words: bool) -> float:
@@ -100,7 +110,9 @@ def alone(column: NDArray, codes: NDArray[np.int64], half: NDArray[np.bool_], *,
     else:
         from sklearn.tree import DecisionTreeClassifier
 
-        filled = np.nan_to_num(column, nan=np.nanmin(column) - 1 if np.isfinite(column).any() else 0.0).astype(np.float32)
+        filled = np.nan_to_num(column, nan=np.nanmin(column) - 1 if np.isfinite(column).any() else 0.0).astype(
+            np.float32
+        )
         tree = DecisionTreeClassifier(
             max_leaf_nodes=_LEAVES, min_samples_leaf=5, class_weight="balanced", random_state=0
         )

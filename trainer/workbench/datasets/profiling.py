@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
-from trainer.workbench.datasets import columns, labels, leakage, relations
+from trainer.workbench.datasets import columns, labels, leakage, relations, sampling
 from trainer.workbench.datasets.importing import ABOUT, TABLE
 
 if TYPE_CHECKING:
@@ -77,11 +77,13 @@ def _profile(
 ) -> dict[str, Any]:
     rows = int(about["rows"])
     exact = rows <= EXACT_ROWS
-    counted = columns.count(base, kinds, rows, exact=exact, tell=lambda done: tell("count", 0.02 + 0.48 * done, "counting values"))
+    counted = columns.count(
+        base, kinds, rows, exact=exact, tell=lambda done: tell("count", 0.02 + 0.48 * done, "counting values")
+    )
     tell("duplicates", 0.5, "looking for repeated rows")
     repeated = columns.duplicates(base, list(kinds), rows)
     tell("sample", 0.62, "taking a sample")
-    sample = relations.sample(base, folder / TABLE, kinds, rows, SAMPLE_ROWS, _SEED)
+    sample = sampling.draw(base, folder / TABLE, kinds, rows, SAMPLE_ROWS, _SEED)
     tell("relations", 0.68, "comparing columns with each other")
     related = relations.relate(sample, kinds)
     tell("suspects", 0.85, "looking for what gives the label away")
@@ -116,7 +118,9 @@ def _warnings(
 ) -> list[str]:
     warnings = []
     if not exact:
-        warnings.append("different values of a column are counted approximately, a few percent off, since there are many rows")
+        warnings.append(
+            "different values of a column are counted approximately, a few percent off, since there are many rows"
+        )
     if sampled != rows:
         warnings.append(f"correlations and suspects are found on {sampled:,} rows drawn at random, of {rows:,}")
     if repeated:
@@ -133,7 +137,9 @@ def _warnings(
         pairs = [f"{one['a']} and {one['b']}" for one in related.high]
         warnings.append(f"columns that say nearly the same: {_listed(pairs)}")
     if related.left_out:
-        warnings.append(f"correlations are shown for the first {len(related.names)} of {related.left_out + len(related.names)} columns of numbers")
+        warnings.append(
+            f"correlations are shown for the first {len(related.names)} of {related.left_out + len(related.names)} columns of numbers"
+        )
     return warnings
 
 

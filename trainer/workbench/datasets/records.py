@@ -95,8 +95,10 @@ def _wrapped(whole: dict[str, Any]) -> list[dict[str, Any]] | None:
             return [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
     if whole and all(isinstance(value, dict) for value in whole.values()):
         keys = [list(value) for value in whole.values()]
-        if keys[0] and all(one == keys[0] for one in keys) and not any(
-            isinstance(inner, dict) for value in whole.values() for inner in value.values()
+        if (
+            keys[0]
+            and all(one == keys[0] for one in keys)
+            and not any(isinstance(inner, dict) for value in whole.values() for inner in value.values())
         ):
             return [{column: value[key] for column, value in whole.items()} for key in keys[0]]
     lists = [value for value in whole.values() if isinstance(value, list)]

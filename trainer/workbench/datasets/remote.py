@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-_URL: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_URL: Final = re.compile(r"^[a-z][a-z0-9+.:-]*://", re.IGNORECASE)
 _WEB: Final = frozenset({"http", "https"})
 _HOSTED: Final = frozenset({"ftp", "sftp", "ssh", "smb", "webhdfs", "hdfs", "webdav"})
 _HOPS: Final = 5
@@ -122,7 +122,9 @@ def _from_web(
                 finally:
                     answer.close()
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise SourceUnreachable(f"fetching {shown(url)}: {error or type(error).__name__}; check the address") from error
+            raise SourceUnreachable(
+                f"fetching {shown(url)}: {error or type(error).__name__}; check the address"
+            ) from error
     raise SourceUnreachable(f"fetching {shown(url)}: it leads on more than {_HOPS} times; give the final address")
 
 
@@ -136,7 +138,11 @@ def _request(client: Any, url: str, allow_loopback: bool, lookup: Callable[[str,
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     found = addresses.resolve(parsed.host, port, allow_loopback=allow_loopback, lookup=lookup)
     # netloc is the host as HTTP names it, without user and password.
-    headers = {"Host": parsed.netloc.decode("ascii"), "Accept-Encoding": "identity", "User-Agent": "anomaflow-workbench"}
+    headers = {
+        "Host": parsed.netloc.decode("ascii"),
+        "Accept-Encoding": "identity",
+        "User-Agent": "anomaflow-workbench",
+    }
     extensions = {"sni_hostname": parsed.host} if parsed.scheme == "https" else {}
     return client.build_request("GET", parsed.copy_with(host=found[0]), headers=headers, extensions=extensions)
 

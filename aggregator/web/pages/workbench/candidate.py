@@ -85,9 +85,9 @@ async def build(visit: Visit) -> None:
             )
         )
         with ui.element("div").classes("line"):
-            rest = f"/api/v1/experiments/{one.id}"
-            parts.link("Model (ONNX)", wording.link(f"{rest}/model", model=name)).props("download")
-            parts.link("Script", wording.link(f"{rest}/script", model=name)).props("download")
+            rest = f"/api/v1/experiments/{one.id}/models/{name}"
+            parts.link("Model (ONNX)", f"{rest}/model.onnx").props("download")
+            parts.link("Script", f"{rest}/script.py").props("download")
 
 
 def _figures(entry: dict[str, Any]) -> None:

@@ -198,7 +198,7 @@ def _about(visit: Visit, found: DatasetDetail) -> None:
             async def arrived(_answer: dict[str, Any]) -> None:
                 ui.navigate.to(f"/workbench/datasets/{one.id}")
 
-            uploads.picker("Upload a new version", f"{uploads.ROUTE}?dataset_id={one.id}", arrived, main=False)
+            uploads.picker("Upload a new version", f"/api/v1/datasets/{one.id}/upload", arrived, main=False)
     if found.other_versions:
         with parts.panel("Other versions"), ui.element("ul").classes("history"):
             for other in found.other_versions:

@@ -218,5 +218,6 @@ def _repeat(one: Experiment, result: dict[str, Any]) -> None:
             "Settings as YAML", lambda: ui.download.content(yaml, f"experiment-{one.id}.yaml"), icon="download"
         )
         if one.best:
-            parts.link("Script", f"/api/v1/experiments/{one.id}/script").props("download")
-            parts.link("Model (ONNX)", f"/api/v1/experiments/{one.id}/model").props("download")
+            rest = f"/api/v1/experiments/{one.id}/models/{one.best}"
+            parts.link("Script", f"{rest}/script.py").props("download")
+            parts.link("Model (ONNX)", f"{rest}/model.onnx").props("download")

@@ -81,7 +81,7 @@ def _top(visit: Visit, one: Prediction) -> None:
     with parts.heading("Prediction", f"{one.model} on {one.source}"):
         parts.chip(words.state(one.state), words.tone(one.state))
         if str(one.state) == "succeeded":
-            parts.link("Download as CSV", f"/api/v1/predictions/{one.id}/csv").props("download")
+            parts.link("Download as CSV", f"/api/v1/predictions/{one.id}/rows.csv").props("download")
         if visit.may(Role.ANALYST) and words.under_way(one.state):
 
             async def cancel() -> None:

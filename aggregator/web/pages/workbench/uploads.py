@@ -47,7 +47,7 @@ def picker(
         sending = ui.element("q-uploader").props("auto-upload send-raw flat method=POST").classes("sender")
         joint = "&" if "?" in address else "?"
         sending._props[":url"] = (  # noqa: SLF001 - NiceGUI's way to a property that is a function
-            f"(files) => {json.dumps(address + joint + 'name=')} + encodeURIComponent(files[0].name)"
+            f"(files) => {json.dumps(address + joint + 'filename=')} + encodeURIComponent(files[0].name)"
         )
         sending._props[":headers"] = "[{name: 'Content-Type', value: 'application/octet-stream'}]"  # noqa: SLF001
         if accept:
