@@ -35,7 +35,9 @@ def add_automl(commands: Any) -> None:
     automl.add_argument(
         "--time-budget", type=amount, metavar="SECONDS", help="how long it may take; 300 if not said anywhere"
     )
-    automl.add_argument("--benign", action="append", default=[], metavar="VALUE", help="a target value that is ordinary")
+    automl.add_argument(
+        "--benign", action="append", default=[], metavar="VALUE", help="a target value that is ordinary"
+    )
     automl.add_argument("--task", choices=("auto", "benign-only", "unsupervised", "binary", "multiclass"))
     automl.add_argument("--settings", type=Path, metavar="YAML", help="further settings of the experiment")
     automl.add_argument("--out", type=Path, metavar="DIR", help="folder of the run; a new one if not given")

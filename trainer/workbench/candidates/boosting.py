@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told
 
 _THREADS: Final = 2
-_MOST_ROUNDS: Final = 400
-_PATIENCE: Final = 30
+_MOST_ROUNDS: Final = 300
+_PATIENCE: Final = 20
 _DEFAULTS: Final[dict[str, Any]] = {
-    "learning_rate": 0.08,
+    "learning_rate": 0.1,
     "num_leaves": 31,
     "min_child_samples": 15,
     "feature_fraction": 0.7,
@@ -124,7 +124,9 @@ def _ends(told: Told) -> Any:
 
     def look(env: Any) -> None:
         if told.stop() or told.seconds_left() <= 0:
-            raise lightgbm.callback.EarlyStopException(env.iteration, env.evaluation_result_list or [("", "", 0.0, False)])
+            raise lightgbm.callback.EarlyStopException(
+                env.iteration, env.evaluation_result_list or [("", "", 0.0, False)]
+            )
 
     return look
 
@@ -132,8 +134,7 @@ def _ends(told: Told) -> Any:
 def ensemble(trees: list[dict[str, Any]], sums: int) -> dict[str, Any]:
     """Attributes of a tree ensemble; tree `t` counts for sum `t % sums`."""
     nodes: dict[str, list[Any]] = {
-        key: []
-        for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
+        key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
     }
     leaves: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
     for at, root in enumerate(trees):
@@ -152,9 +153,7 @@ def ensemble(trees: list[dict[str, Any]], sums: int) -> dict[str, Any]:
                 leaves["nodeids"].append(here)
                 leaves["ids"].append(at % sums)
                 leaves["weights"].append(float(node["leaf_value"]))
-            for key, each in zip(
-                ("featureids", "values", "modes", "truenodeids", "falsenodeids"), held, strict=True
-            ):
+            for key, each in zip(("featureids", "values", "modes", "truenodeids", "falsenodeids"), held, strict=True):
                 nodes[key].append(each)
     return {f"nodes_{key}": value for key, value in nodes.items()} | {
         f"target_{key}": value for key, value in leaves.items()
@@ -175,7 +174,7 @@ DESCRIBED: Final = (
         kind="ml",
         make=Boosting,
         space={
-            "learning_rate": (0.03, 0.05, 0.08, 0.12),
+            "learning_rate": (0.04, 0.06, 0.1, 0.15),
             "num_leaves": (15, 31, 63, 127),
             "min_child_samples": (5, 15, 40),
             "feature_fraction": (0.4, 0.7, 1.0),

@@ -22,7 +22,7 @@ _BLOCK: Final = 16_384
 
 
 class Learner:
-    """An estimator made by `make(hyper-parameters, seed)`. `most` fit rows at most, drawn by seed. See `base.Candidate`."""
+    """An estimator made by `make(hyper-parameters, seed)`, of `most` fit rows at most. See `base.Candidate`."""
 
     def __init__(
         self, make: Callable[[dict[str, Any], int], Any], given: dict[str, Any], seed: int, *, most: int | None = None

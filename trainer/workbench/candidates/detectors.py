@@ -86,9 +86,7 @@ class Deviations:
     def of(cls, rows: NDArray[np.float32]) -> Deviations:
         """From fit rows."""
         spread = rows.std(axis=0, dtype=np.float64)
-        return cls(
-            rows.mean(axis=0, dtype=np.float64).astype(np.float32), np.maximum(spread, FLOOR).astype(np.float32)
-        )
+        return cls(rows.mean(axis=0, dtype=np.float64).astype(np.float32), np.maximum(spread, FLOOR).astype(np.float32))
 
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n, F]`."""
@@ -270,7 +268,7 @@ class Tails(Graphed):
     def _learn(self, data: Prepared, told: Told) -> None:
         del told
         rows = data.fit
-        attributes: dict[str, list[Any]] = {f"nodes_{key}": [] for key in _NODES}
+        attributes: dict[str, Any] = {f"nodes_{key}": [] for key in _NODES}
         attributes |= {f"target_{key}": [] for key in ("treeids", "nodeids", "ids", "weights")}
         for feature in range(rows.shape[1]):
             ordered = np.sort(rows[:, feature])

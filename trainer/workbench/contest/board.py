@@ -1,4 +1,4 @@
-"""The leaderboard: one entry a candidate, sorted by the metric on select rows, and the choice of the best with a reason.
+"""The leaderboard: one entry a candidate, sorted by the metric on select rows, and the best of them with a reason.
 
 Entries whose metric differs by less than chance explains (one standard error) are parted by their log loss, which says
 more: how sure they were of what was true. Test rows are shown and choose nothing.

@@ -43,7 +43,9 @@ def write_bytes(path: Path, held: bytes) -> None:
         aside.write_bytes(held)
         aside.replace(path)
     except OSError as error:
-        raise OutputError(f"writing {path.name}: {error.strerror or error}; free space or name another folder") from error
+        raise OutputError(
+            f"writing {path.name}: {error.strerror or error}; free space or name another folder"
+        ) from error
 
 
 def read(path: Path) -> dict[str, Any]:

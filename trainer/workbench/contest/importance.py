@@ -29,7 +29,7 @@ def importance(
 ) -> list[dict[str, Any]]:
     """Per column the fall of `metric(rows, truth)` on train and test rows; the largest on test rows first."""
     chance = np.random.default_rng([seed, 85])
-    parts = []
+    parts: list[tuple[NDArray[np.float32], NDArray[np.int64], float] | None] = []
     for rows, truth in (train, test):
         if truth is None or len(rows) == 0:
             parts.append(None)
@@ -45,19 +45,18 @@ def importance(
         features = np.flatnonzero(columns == name)
         each: dict[str, Any] = {"feature": name}
         for key, part in zip(("train", "test"), parts, strict=True):
-            each[key] = None if part is None else _fall(*part, features, metric, chance)
+            each[key] = None if part is None else _fall(part, features, metric, chance)
         told.append(each)
     return sorted(told, key=lambda one: -(one["test"] if one["test"] is not None else one["train"] or 0.0))
 
 
 def _fall(
-    rows: NDArray[np.float32],
-    truth: NDArray[np.int64],
-    before: float,
+    part: tuple[NDArray[np.float32], NDArray[np.int64], float],
     features: NDArray[np.intp],
     metric: Callable[[NDArray[np.float32], NDArray[np.int64]], float | None],
     chance: np.random.Generator,
 ) -> float | None:
+    rows, truth, before = part
     moved = rows.copy()
     moved[:, features] = rows[chance.permutation(len(rows))][:, features]
     after = metric(moved, truth)

@@ -78,7 +78,7 @@ def judge(
         **bench.provenance,
     }
     graph = whole.joined(dealt.encoder, candidate.to_onnx())
-    tried = whole.keep(where, graph, description, dealt.encoder, dealt.raw, expected)
+    tried = whole.keep(where, graph, description, dealt.encoder, dealt.raw, expected=expected)
     entry.bytes, entry.rows_per_s = tried.size, tried.rows_per_s
     at = _some(len(dealt.prepared.fit), bench.seed)
     train_truth = None if dealt.prepared.fit_class is None else dealt.prepared.fit_class[at]
@@ -115,7 +115,9 @@ def _classes(bench: Bench, candidate: Candidate, entry: Entry) -> dict[str, Any]
     benign = len(dealt.task.benign)
     at = _some(len(dealt.prepared.fit), bench.seed)
     if dealt.prepared.fit_class is not None:
-        entry.train = metrics.of_classes(candidate.chances(dealt.prepared.fit[at]), dealt.prepared.fit_class[at], benign)
+        entry.train = metrics.of_classes(
+            candidate.chances(dealt.prepared.fit[at]), dealt.prepared.fit_class[at], benign
+        )
     chances = candidate.chances(dealt.test.rows)
     truth = dealt.test.truth if dealt.test.truth is not None else np.zeros(0, dtype=np.int64)
     entry.test = metrics.of_classes(chances, truth, benign)
@@ -141,7 +143,7 @@ def _strangeness(bench: Bench, candidate: Candidate, entry: Entry) -> dict[str, 
     scores = candidate.strangeness(dealt.test.rows)
     truth = dealt.test.truth
     entry.test = metrics.of_strangeness(scores, truth, cut.value)
-    notes = []
+    notes: list[str] = []
     told: dict[str, Any] = {
         "by_class": [],
         "confusion": None,

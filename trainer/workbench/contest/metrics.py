@@ -33,7 +33,7 @@ NONE: Final[dict[str, float | None]] = dict.fromkeys(NAMES)
 
 
 def of_classes(chances: NDArray[np.float32], truth: NDArray[np.int64], benign: int) -> dict[str, float | None]:
-    """From chances [n, K] and class numbers [n], -1 for a class never learnt. The first `benign` classes are ordinary."""
+    """From chances [n, K] and class numbers [n], -1 for one never learnt. The first `benign` classes are ordinary."""
     from sklearn import metrics as sk
 
     if len(truth) == 0:

@@ -1,4 +1,4 @@
-"""A run from its folder: rows dealt, candidates fitted one after the other, judged, improved while time is left, chosen.
+"""A run from its folder: rows dealt, candidates fitted one after the other, judged, improved while there is time.
 
 - What is done stays: each candidate's entry and file are on disk when it is judged, and a run that was cut off goes on
   with what is missing. A file named `stop` in the folder ends it with what there is.
@@ -207,7 +207,9 @@ class Contest:
     def _first(self, described: Described, waiting: int) -> None:
         entry = self.entries[described.name] = Entry(described.name, described.title)
         left = self._left() - self._reserve()
-        why = "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
+        why = (
+            "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
+        )
         if why:
             entry.state, entry.why = "skipped", why
             self.events.model(described.name, described.title, "skipped", message=why)
@@ -268,9 +270,7 @@ class Contest:
         fewer, note = _fewer(data, most, self.settings.seed)
         return fewer, f"{note} More would not have fitted into the time budget."
 
-    def _keep(
-        self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]
-    ) -> None:
+    def _keep(self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]) -> None:
         """Judge it, write its files, and remember it."""
         entry.select, entry.loss = self.bench.select(described, candidate)
         cap = self.clock.now() + 0.02 * self.settings.time_budget_s
@@ -391,9 +391,7 @@ class Contest:
     # --- the choice
 
     def _choose(self) -> None:
-        self.best = board.choose(
-            list(self.entries.values()), self.metric, len(self.dealt.select), judged=self.judged
-        )
+        self.best = board.choose(list(self.entries.values()), self.metric, len(self.dealt.select), judged=self.judged)
 
     def _refit(self) -> None:
         """The best classifier learns from the rows it was chosen by, too, if that fits into the time."""
@@ -460,12 +458,12 @@ class Contest:
                 self.notes.append("The best detector does not beat counting standard deviations on the test rows.")
         if self.settings.kind == "dl":
             self._compare_with_tree()
-        if best.realised_fpr is not None and best.promised_fpr is not None:
-            if best.realised_fpr > 1.5 * best.promised_fpr:
-                self.notes.append(
-                    f"{best.title} promises {best.promised_fpr:.1%} false alerts and gives {best.realised_fpr:.1%} on "
-                    "the test rows: ordinary rows there differ from those learnt from."
-                )
+        promised, realised = best.promised_fpr, best.realised_fpr
+        if realised is not None and promised is not None and realised > 1.5 * promised:
+            self.notes.append(
+                f"{best.title} promises {promised:.1%} false alerts and gives {realised:.1%} on the test rows: "
+                "ordinary rows there differ from those learnt from."
+            )
 
     def _compare_with_tree(self) -> None:
         done = {entry.name: entry for entry in self.entries.values() if entry.state == "done"}

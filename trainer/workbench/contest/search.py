@@ -1,4 +1,4 @@
-"""Which hyper-parameters to try next: seeded draws from a candidate's space, none twice, near the best every other time."""
+"""Which hyper-parameters to try next: seeded draws from a candidate's space, every other one near the best so far."""
 
 from __future__ import annotations
 

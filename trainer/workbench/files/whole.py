@@ -88,8 +88,8 @@ def keep(
     told: dict[str, Any],
     encoder: Encoder,
     raw: Rows,
-    expected: NDArray[np.float32],
     *,
+    expected: NDArray[np.float32],
     most: int = 2048,
 ) -> Tried:
     """Try the graph `whole` on `raw` rows and write it with its description. Raises `ParityError`.

@@ -81,9 +81,7 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     chosen = features.choose(rows, found, settings)
     classes = _classes(rows, found)
     held = rows.only(chosen.features)
-    roles = split.split(
-        rows, classes, settings, test_given=test_path is not None, detects=found.detects, features=held
-    )
+    roles = split.split(rows, classes, settings, test_given=test_path is not None, detects=found.detects, features=held)
     if test_path is not None and roles.test is None:
         others = table.read(test_path, max_rows=settings.max_rows, seed=settings.seed)
         wanted = held if found.label is None else rows.only((*chosen.features, found.label))
@@ -121,8 +119,10 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     fit_rows = encoder.apply(held.take(fit_at))
     if found.detects:
         plain = _ordinary(roles.select, classes, found)
-        aside = np.setdiff1d(np.concatenate([roles.fit, roles.calibrate]), _ordinary(
-            np.concatenate([roles.fit, roles.calibrate]), classes, found))
+        aside = np.setdiff1d(
+            np.concatenate([roles.fit, roles.calibrate]),
+            _ordinary(np.concatenate([roles.fit, roles.calibrate]), classes, found),
+        )
         select_at = np.concatenate([roles.select, aside])
         select = Judged(encoder.apply(held.take(select_at)), _truth(classes[select_at], found))
         prepared = Prepared(
@@ -207,9 +207,7 @@ def _without_absent(
     return found, place[classes], place[test_classes]
 
 
-def _complete(
-    rows: Rows, at: NDArray[np.intp], settings: Settings, notes: list[str]
-) -> NDArray[np.intp]:
+def _complete(rows: Rows, at: NDArray[np.intp], settings: Settings, notes: list[str]) -> NDArray[np.intp]:
     """Rows to fit that have no gap and no extreme value, where settings ask for it."""
     keep = np.ones(len(at), dtype=np.bool_)
     for column in rows.columns.values():

@@ -1,9 +1,9 @@
 """Encoding: a table's columns to float32 features, by rules fitted on fit rows alone, the same in Python and in ONNX.
 
-A number that is missing becomes the column's fill, an infinite one the largest or least fitted value; where the fit rows
-had gaps the gap itself is a feature. Scaling `log` is the signed logarithm in units of the column's own small values,
-then mean 0 and deviation 1; scaled values are held within `CLIP` deviations. Words become one feature each (`one-hot`)
-or their place by frequency (`ordinal`); a word the fit rows did not have is `another`, as rare ones are.
+A missing number becomes the column's fill, an infinite one the largest or least fitted value; where the fit rows had
+gaps the gap itself is a feature. Scaling `log` is the signed logarithm in units of the column's own small values, then
+mean 0 and deviation 1; scaled values are held within `CLIP` deviations. Words become one feature each (`one-hot`) or
+their place by frequency (`ordinal`); a word the fit rows did not have is `another`, as rare ones are.
 
 All arithmetic is float64 until the last step, here and in the graph, so that both give the same float32 and a row's
 features do not depend on its batch.

@@ -27,7 +27,8 @@ _LOOKED_AT: Final = 20_000
 _PURE: Final = 0.9995
 """Share of rows whose label a column must give away to count as a copy of it."""
 _FEW: Final = 30
-"""A column of more distinct values than this is no copy of a label."""
+"""A column of more distinct values than this is no copy of a label; nor one with fewer than `_EACH` rows a value."""
+_EACH: Final = 10
 _VARIES: Final = 0.98
 _UNIQUE: Final = 0.98
 _MANY: Final = 100
@@ -43,7 +44,10 @@ class Chosen:
 
 
 def choose(rows: Rows, task: Task, settings: Settings) -> Chosen:
-    """The features of `rows`. Raises `SettingsUnusable` for a name that is no column, `TableUnreadable` if none is left."""
+    """The features of `rows`.
+
+    Raises `SettingsUnusable` for a name that is no column, `TableUnreadable` if none is left.
+    """
     for name in (*settings.features, *settings.drop):
         if name not in rows.columns:
             raise SettingsUnusable(
@@ -95,12 +99,19 @@ def _suspect(name: str, column: Column, task: Task, warnings: list[str]) -> str 
         reason = suspect(name, shown)
         known = column.codes
     if reason is not None and reason.startswith(_KEPT):
-        warnings.append(f"{name} is {reason.partition(',')[0]}: it may tell machines apart and not attacks; drop it if so")
+        warnings.append(
+            f"{name} is {reason.partition(',')[0]}: it may tell machines apart and not attacks; drop it if so"
+        )
         reason = None
     if reason is None and len(known) == 0:
         return "it is empty"
     # What never varied on ordinary rows is a sign when it does later; telling classes apart it is of no use.
-    if reason is None and not task.detects and bool((known == known[0]).all()) and len(known) == len(column_values(column)):
+    if (
+        reason is None
+        and not task.detects
+        and bool((known == known[0]).all())
+        and len(known) == len(column_values(column))
+    ):
         return "it never varies"
     return reason
 
@@ -119,10 +130,10 @@ def _counts_rows(known: NDArray[np.float32]) -> bool:
 
 
 def _repeats(column: Column, label: NDArray[np.object_]) -> bool:
-    """Does the column say the label, or the label the column, though neither is nearly constant?"""
+    """True if the column says the label, or the label the column, though neither is nearly constant."""
     distinct, codes = np.unique(column_values(column), return_inverse=True)
     values, classes = np.unique(label.astype(str), return_inverse=True)
-    if not 1 < len(distinct) <= _FEW or len(values) < 2:
+    if not 1 < len(distinct) <= min(_FEW, len(label) // _EACH) or len(values) < 2:
         return False
     counts = np.zeros((len(distinct), len(values)), dtype=np.int64)
     np.add.at(counts, (codes, classes), 1)

@@ -1,8 +1,8 @@
 """Roles of rows that never overlap: fit, select, test, and calibrate where a detector needs a threshold.
 
-A test table is the test as it stands. Else the last rows by time, whole groups, or a random quarter: of these the random
-one is the kindest, since its test rows are brothers of the fitted ones, and its warning says so. Before a random split
-rows that equal an earlier one in every feature are taken out, so that none stands in two roles.
+A test table is the test as it stands. Else the last rows by time, whole groups, or a random quarter: of these the
+random one is the kindest, since its test rows are brothers of the fitted ones, and its warning says so. Before a random
+split rows that equal an earlier one in every feature are taken out, so that none stands in two roles.
 """
 
 from __future__ import annotations

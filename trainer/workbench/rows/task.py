@@ -56,7 +56,7 @@ class Task:
 
 
 def ordinary(value: str) -> bool:
-    """Is it a name that ordinary rows are given?"""
+    """True for a name that ordinary rows are given."""
     return value.strip().rstrip(".").casefold() in ORDINARY
 
 
