@@ -1,8 +1,9 @@
 """Backup, restore and check of a state directory.
 
 A backup is a folder, or a tar of one: the database as one consistent copy (taken while the aggregator runs, if it
-does), the models with their reports, and a listing of the flow files; with `flows`, those files too. The manifest names
-every file with its digest and is written last, so an unfinished backup is not mistaken for one.
+does), the models with their reports, and a listing of the flow files; with `flows`, those files too. Of the workbench
+it holds the rows, and with `workbench` its files: tables, models, predictions. The manifest names every file with its
+digest and is written last, so an unfinished backup is not mistaken for one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from aggregator.models import admission
 from aggregator.statedir import locked
 from aggregator.storage import parquet, schema
 from aggregator.storage.store import connect
+from aggregator.workbench import places, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +37,18 @@ MANIFEST: Final = "backup.json"
 FORMAT: Final = 1
 
 
-def backup(config: AggregatorConfig, clock: Clock, target: Path, *, flows: bool) -> dict[str, Any]:
+def backup(
+    config: AggregatorConfig, clock: Clock, target: Path, *, flows: bool, workbench: bool = False
+) -> dict[str, Any]:
     """Write a backup to `target`: a tar when its name ends in .tar or .tar.gz, else a new folder."""
     if not config.database.exists():
         raise StateError(f"there is no aggregator in {config.state_dir}")
     if target.exists():
         raise Conflict(f"{target} exists already; name another place")
     if not target.name.endswith((".tar", ".tar.gz")):
-        return _write(config, clock, target, flows=flows)
+        return _write(config, clock, target, flows=flows, workbench=workbench)
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=target.parent) as folder:
-        described = _write(config, clock, Path(folder) / "backup", flows=flows)
+        described = _write(config, clock, Path(folder) / "backup", flows=flows, workbench=workbench)
         beside = Path(folder) / target.name
         with tarfile.open(beside, "w:gz" if target.name.endswith(".gz") else "w") as archive:
             archive.add(Path(folder) / "backup", arcname="backup")
@@ -60,7 +64,7 @@ def restore(config: AggregatorConfig, source: Path, *, force: bool) -> dict[str,
         described = _verified(folder)
         config.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(config.state_dir):
-            for name in ("models", "sets", "staging", "lake"):
+            for name in ("models", "sets", "staging", "lake", "workbench"):
                 if (folder / name).is_dir():
                     shutil.copytree(folder / name, config.state_dir / name, dirs_exist_ok=True)
             for suffix in ("", "-wal", "-shm"):
@@ -86,7 +90,7 @@ def check(config: AggregatorConfig) -> list[str]:
             if missing := schema.pending(db):
                 return [*problems, f"database: its schema lacks {', '.join(missing)}; `run` brings it up to date"]
             problems += _check_cursors(db) + _check_models(db, config) + _check_sets(db, config)
-            problems += _check_alerts(db)
+            problems += _check_alerts(db) + standing.problems(db, config.workbench_dir)
             if (entry := audit.broken_link(db)) is not None:
                 problems.append(f"audit: the chain breaks at entry {entry}; entries were changed or removed")
     except sqlite3.DatabaseError as error:
@@ -94,7 +98,7 @@ def check(config: AggregatorConfig) -> list[str]:
     return problems + _check_files(config)
 
 
-def _write(config: AggregatorConfig, clock: Clock, folder: Path, *, flows: bool) -> dict[str, Any]:
+def _write(config: AggregatorConfig, clock: Clock, folder: Path, *, flows: bool, workbench: bool) -> dict[str, Any]:
     folder.mkdir(parents=True)
     with contextlib.closing(connect(config.database, write=False)) as source:
         copy = sqlite3.connect(folder / "aggregator.db")
@@ -117,11 +121,14 @@ def _write(config: AggregatorConfig, clock: Clock, folder: Path, *, flows: bool)
             place.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileNotFoundError):  # merged away meanwhile: its rows are in a later file
                 shutil.copy2(file.path, place)
+    if workbench:
+        _copy_workbench(config.workbench_dir, folder / config.workbench_dir.name)
     described = {
         "format": FORMAT,
         "made_ms": clock.now_ms(),
         "flow_files": listing,
         "flows_included": flows,
+        "workbench_included": workbench,
         "files": {
             str(path.relative_to(folder)): admission.digest_of(path)
             for path in sorted(folder.rglob("*"))
@@ -130,6 +137,18 @@ def _write(config: AggregatorConfig, clock: Clock, folder: Path, *, flows: bool)
     }
     (folder / MANIFEST).write_text(json.dumps(described, indent=1), encoding="utf-8")
     return described
+
+
+def _copy_workbench(source: Path, target: Path) -> None:
+    """Everything but what is coming in; a file that goes meanwhile, or is half written, is left out."""
+    for path in sorted(source.rglob("*")):
+        inner = path.relative_to(source)
+        if not path.is_file() or inner.parts[0] == places.INCOMING or path.suffix in {".tmp", ".part"}:
+            continue
+        place = target / inner
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(path, place)
 
 
 @contextlib.contextmanager

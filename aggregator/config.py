@@ -91,6 +91,37 @@ class AggregatorConfig:
     job_memory_mib: int = setting(8192, "Memory for data a training run may use. MiB.")
     job_grace_seconds: float = setting(10.0, "Time a cancelled training run has to stop before it is killed. Seconds.")
 
+    workbench_upload_mib: int = setting(1024, "Largest file that may be uploaded to the workbench. MiB.")
+    workbench_quota_mib: int = setting(20_480, "Room for all files of the workbench. MiB.")
+    workbench_user_quota_mib: int = setting(10_240, "Room for the data sets of one user. MiB.")
+    workbench_free_mib: int = setting(1024, "Room that must stay free on the disk beside an upload. MiB.")
+    workbench_rows: int = setting(5_000_000, "Most rows of a data set.")
+    workbench_columns: int = setting(2_000, "Most columns of a data set.")
+    workbench_table_mib: int = setting(8192, "Most bytes of an upload once it is unpacked. MiB.")
+    workbench_heavy: int = setting(1, "Experiments, and other long work, under way at a time; more wait their turn.")
+    workbench_light: int = setting(2, "Imports, profiles and predictions under way at a time; more wait their turn.")
+    workbench_short: int = setting(2, "Plots, explanations and single rows worked out at a time.")
+    workbench_memory_mib: int = setting(6144, "Memory for data an experiment may use. MiB.")
+    workbench_light_memory_mib: int = setting(3072, "Memory for data any other work of the workbench may use. MiB.")
+    workbench_hours: float = setting(12.0, "Time an experiment may take, whatever its own budget says. Hours.")
+    workbench_light_minutes: float = setting(60.0, "Time an import, a profile or a prediction may take. Minutes.")
+    workbench_short_seconds: float = setting(120.0, "Time a plot, an explanation or a single row may take. Seconds.")
+    workbench_leave_running: bool = setting(
+        True, "Leave work running when the aggregator stops, and follow it again at the next start."
+    )
+    workbench_schemes: tuple[str, ...] = setting(
+        ("https", "s3", "gs", "abfs", "sftp"),
+        "Kinds of address a remote file may be imported from; none switches it off.",
+    )
+    workbench_databases: tuple[str, ...] = setting(
+        ("postgresql", "mysql", "mariadb", "mssql", "oracle"),
+        "Kinds of SQL database a table may be imported from; none switches it off.",
+    )
+    workbench_hosts: tuple[str, ...] = setting(
+        (),
+        "Hosts tables may be imported from, by name or network; empty for any public one. Private ones must be named.",
+    )
+
     session_idle_minutes: int = setting(120, "A console session unused for this long ends. Minutes.")
     session_hours: int = setting(12, "A console session ends after this long in any case. Hours.")
     login_attempts: int = setting(5, "Failed logins of one user, or from one address times four, before it must wait.")
@@ -104,7 +135,10 @@ class AggregatorConfig:
             "merge_minutes", "lake_file_rows", "query_memory_mib", "query_seconds", "max_model_mib",
             "modelcheck_memory_mib", "modelcheck_seconds", "job_hours", "job_memory_mib", "session_idle_minutes",
             "session_hours", "review_hours", "login_attempts", "login_wait_seconds", "max_alerts_per_minute",
-            "calibration_hours", "attend_minutes", "score_days",
+            "calibration_hours", "attend_minutes", "score_days", "workbench_upload_mib", "workbench_quota_mib",
+            "workbench_user_quota_mib", "workbench_rows", "workbench_columns", "workbench_table_mib", "workbench_heavy",
+            "workbench_light", "workbench_short", "workbench_memory_mib", "workbench_light_memory_mib",
+            "workbench_hours", "workbench_light_minutes", "workbench_short_seconds",
         )  # fmt: skip
         for name in positive:
             if getattr(self, name) <= 0:
@@ -133,6 +167,11 @@ class AggregatorConfig:
     def models_dir(self) -> Path:
         """Model files and their reports, named by digest."""
         return self.state_dir / "models"
+
+    @property
+    def workbench_dir(self) -> Path:
+        """Data sets, runs and predictions of the workbench."""
+        return self.state_dir / "workbench"
 
     @property
     def jobs_dir(self) -> Path:

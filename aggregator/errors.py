@@ -7,14 +7,16 @@ AggregatorError
 │   ├── Conflict             the thing's state does not allow it
 │   ├── Unauthenticated      nobody known is asking
 │   ├── Forbidden            the role or scope does not allow it
+│   ├── TooLarge             more bytes than a limit or the room left allows
 │   └── TooMany              too many attempts; wait (retryable)
+│       └── Busy                 as much is being done as may be; wait (retryable)
 ├── RecordRefused        an agent's hello or record that must not be stored
 ├── ModelRefused         foreign, corrupt, too large, for other features, or failing its self-test
 ├── GateFailed           a model that is not better than the champion
 ├── StateError           the state directory or database cannot be used (retryable: a full disk may be emptied)
 ├── BindRefused          an address that must not be listened on
 ├── NotEnoughData        nothing to train on
-└── TrainerFailed        a training run ended without a model
+└── TrainerFailed        the trainer ended without what it was asked for
 """
 
 # ruff: noqa: N818 - an error is named after what happened, as the tree reads
@@ -81,6 +83,19 @@ class TooMany(RequestRefused):
         self.retry_after_s = retry_after_s
 
 
+class TooLarge(RequestRefused):
+    """More bytes than a limit or the room left allows. The message names the limit."""
+
+    exit_code = ExitCode.DATA
+    status = 413
+
+
+class Busy(TooMany):
+    """As much is being done as may be at a time."""
+
+    status = 503
+
+
 class RecordRefused(AggregatorError):
     """An agent's hello or record that must not be stored. `retry` is true when the agent should simply come again."""
 
@@ -128,7 +143,7 @@ class NotEnoughData(AggregatorError):
 
 
 class TrainerFailed(AggregatorError):
-    """A training run ended without a model."""
+    """The trainer ended without what it was asked for."""
 
     exit_code = ExitCode.DATA
     status = 500

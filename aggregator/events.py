@@ -1,6 +1,7 @@
 """What just happened, told to whoever watches: an in-process pub/sub on the event loop.
 
-Topics are `alert`, `incident`, `model`, `policy`, `job`, `agent`. An event is a hint to read again, not the data
+Topics are `alert`, `incident`, `model`, `policy`, `job`, `agent`, and the workbench's `dataset`, `experiment`,
+`prediction`. An event is a hint to read again, not the data
 itself: it may be dropped when a watcher is slow, so nothing may depend on receiving every one. The store is the truth.
 
     async with events.subscribe("alert", "incident") as subscription:
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TOPICS: Final = frozenset({"alert", "incident", "model", "policy", "job", "agent"})
+TOPICS: Final = frozenset(
+    {"alert", "incident", "model", "policy", "job", "agent", "dataset", "experiment", "prediction"}
+)
 BACKLOG: Final = 256
 """Events a slow watcher may lag behind; the oldest go first."""
 

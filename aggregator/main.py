@@ -165,7 +165,7 @@ def backup(options: argparse.Namespace, config: AggregatorConfig) -> int:
     """Write a consistent copy of database, models, and the listing of flow files."""
     from aggregator import backups
 
-    made = backups.backup(config, SystemClock(), options.target, flows=options.flows)
+    made = backups.backup(config, SystemClock(), options.target, flows=options.flows, workbench=options.workbench)
     print(f"backup in {options.target}: {len(made['files'])} files, {len(made['flow_files'])} flow files listed")
     return ExitCode.OK
 
@@ -247,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     made = command("backup", backup)
     made.add_argument("target", type=Path, help="a new folder, or a file that ends in .tar or .tar.gz")
     made.add_argument("--flows", action="store_true", help="include the flow files, not only their listing")
+    made.add_argument("--workbench", action="store_true", help="include the workbench's tables, models and predictions")
     made = command("restore", restore)
     made.add_argument("source", type=Path, help="what backup made")
     made.add_argument("--force", action="store_true", help="replace the database that is there (kept as .old)")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aggregator.storage.lake import Lake
     from aggregator.storage.store import Store
     from aggregator.web.access import Access
+    from aggregator.workbench.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,4 @@ class Services:
     access: Access
     events: Events
     reviewing: Reviewing
+    workbench: Workbench

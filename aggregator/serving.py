@@ -32,6 +32,7 @@ from aggregator.storage.lake import Lake
 from aggregator.storage.store import Store
 from aggregator.upkeep import Upkeep
 from aggregator.web.access import Access
+from aggregator.workbench import workbench
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,18 +76,20 @@ async def opened(config: AggregatorConfig, clock: Clock) -> AsyncIterator[Servic
             jobs = Jobs(store, config, clock, events, lake, registry)
             await jobs.open()
             try:
-                yield Services(
-                    config=config,
-                    clock=clock,
-                    store=store,
-                    lake=lake,
-                    registry=registry,
-                    promises=Promises(store, config, clock, events, registry),
-                    jobs=jobs,
-                    access=Access(store, clock, config),
-                    events=events,
-                    reviewing=Reviewing(store, lake, config, clock),
-                )
+                async with workbench.opened(store, config, clock, events, registry) as bench:
+                    yield Services(
+                        config=config,
+                        clock=clock,
+                        store=store,
+                        lake=lake,
+                        registry=registry,
+                        promises=Promises(store, config, clock, events, registry),
+                        jobs=jobs,
+                        access=Access(store, clock, config),
+                        events=events,
+                        reviewing=Reviewing(store, lake, config, clock),
+                        workbench=bench,
+                    )
             finally:
                 await jobs.close()
         finally:

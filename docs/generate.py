@@ -18,6 +18,8 @@ from aggregator.config import PREFIX as AGGREGATOR_PREFIX
 from aggregator.config import AggregatorConfig
 from protos import contract, settings
 from protos.exits import ExitCode
+from trainer.workbench.candidates.catalogue import catalogue
+from trainer.workbench.meanings import meanings
 
 ROOT = Path(__file__).resolve().parents[1]
 ORIGINS = {"flow": "NFStream", "derived": "derived", "context": "context"}
@@ -72,7 +74,24 @@ def features_table() -> str:
     return "\n".join([digest, "", "| # | feature | from | meaning, unit |", "|---|---|---|---|", *rows])
 
 
+def candidates_table() -> str:
+    """Every model of the workbench, as the settings page knows it."""
+    rows = [
+        f"| `{one.name}` | {one.title} | {one.judges} | {', '.join(f'`{key}`' for key in one.space)} | {one.note} |"
+        for one in catalogue().values()
+    ]
+    return "\n".join(["| name | title | judges | searched | what it is |", "|---|---|---|---|---|", *rows])
+
+
+def experiment_table() -> str:
+    """Settings of an experiment, with what may be given."""
+    rows = [f"| `{name}` | {default} | {allowed} | {sentence} |" for name, default, allowed, sentence in meanings()]
+    return "\n".join(["| setting | default | allowed | meaning |", "|---|---|---|---|", *rows])
+
+
 BLOCKS = {
+    "candidates": candidates_table,
+    "experiment settings": experiment_table,
     "features": features_table,
     "exit codes": exits_table,
     "agent settings": lambda: settings_table(AgentConfig),
@@ -82,7 +101,7 @@ FILES = {
     "deploy/agent.toml": lambda: sample("Anomaflow agent", AgentConfig, AGENT_PREFIX),
     "deploy/aggregator.toml": lambda: sample("Anomaflow aggregator", AggregatorConfig, AGGREGATOR_PREFIX),
 }
-PAGES = ("docs/features.md", "docs/cli.md", "docs/configuration.md")
+PAGES = ("docs/features.md", "docs/cli.md", "docs/configuration.md", "docs/experiments.md")
 
 
 def fill(text: str) -> str:

@@ -59,6 +59,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
+def fake_workbench() -> ModuleType:
+    """The module `tests/fake_workbench.py`: a stand-in for the trainer's workbench that runs as a process."""
+    return importlib.import_module("fake_workbench")
+
+
+@pytest.fixture(scope="session")
 def aggregator_process() -> ModuleType:
     """The module `tests/aggregator_process.py`: a real aggregator process and the commands."""
     return importlib.import_module("aggregator_process")

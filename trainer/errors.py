@@ -9,11 +9,13 @@
     │   ├── DatasetRefused       a table that breaks a limit, or is not what it says it is
     │   ├── SourceUnreachable    a database or remote file that is away, says no, or may not be asked
     │   ├── SettingsUnusable     settings of an experiment that name what does not exist, or ask for what cannot be done
+    │   ├── ColumnsMissing       a table to predict on that lacks too many of the columns the model was made on
     │   └── TruthUnreadable      a capture manifest, or a rule in it, that cannot be understood
     ├── ModelError           a model that is foreign, corrupt, or fails its own self-test
     │   ├── ParityError          the exported graph does not answer as the fitted detector does
     │   ├── Unsound              a fitted model that says nothing, or that learned the label instead of the traffic
-    │   └── TrainingFailed       a network whose loss is no longer a number
+    │   ├── TrainingFailed       a network whose loss is no longer a number
+    │   └── NotPromotable        a model of the workbench that agents could not run
     ├── OutputError          a model or report cannot be written
     └── PublishError         the aggregator is away or refused the model
 
@@ -69,6 +71,10 @@ class SettingsUnusable(DataError):
     exit_code = ExitCode.USAGE
 
 
+class ColumnsMissing(DataError):
+    """A table to predict on that lacks too many of the columns the model was made on."""
+
+
 class TruthUnreadable(DataError):
     """A capture manifest, or a rule in it, that cannot be understood."""
 
@@ -89,6 +95,10 @@ class Unsound(ModelError):
 
 class TrainingFailed(ModelError):
     """A network whose loss is no longer a number."""
+
+
+class NotPromotable(ModelError):
+    """A model of the workbench that agents could not run."""
 
 
 class OutputError(TrainerError):

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 PREFIX: Final = "/api/v1"
 TIMEOUT_S: Final = 60.0
+LONG_S: Final = 600.0
+"""For what is worked out before it is answered: plots, explanations."""
+
+BYTES: Final = "application/octet-stream"
 
 _EXITS: Final = {401: ExitCode.PERMISSION, 403: ExitCode.PERMISSION, 422: ExitCode.USAGE}
 
@@ -48,6 +52,11 @@ class Client:
         """The answer to a GET; parameters that are None are left out."""
         return self._ask("GET", path, params={name: value for name, value in query.items() if value is not None})
 
+    def work_out(self, path: str, **query: Any) -> Any:
+        """As `get`, for what takes a while to work out."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._ask("GET", path, params=params, timeout=LONG_S)
+
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The answer to a POST of JSON."""
         return self._ask("POST", path, json=body or {})
@@ -68,6 +77,41 @@ class Client:
             raise ClientError(f"reading {error.filename}: {error.strerror}", ExitCode.USAGE) from error
         return self._ask("POST", path, files=sent, data=fields or {})
 
+    def delete(self, path: str, **query: Any) -> None:
+        """A DELETE."""
+        self._ask("DELETE", path, params={name: value for name, value in query.items() if value is not None})
+
+    def send(self, path: str, file: Path, **query: Any) -> Any:
+        """The answer to a POST whose body is a file as it is, read while it is sent."""
+        params = {name: value for name, value in query.items() if value is not None}
+        try:
+            with file.open("rb") as body:
+                return self._ask("POST", path, content=body, params=params, headers={"Content-Type": BYTES})
+        except OSError as error:
+            raise ClientError(f"reading {file}: {error.strerror}", ExitCode.USAGE) from error
+
+    def fetch(self, path: str, target: Path, **query: Any) -> int:
+        """Write what a GET answers into `target`, by rename; the bytes written."""
+        params = {name: value for name, value in query.items() if value is not None}
+        beside = target.with_name(target.name + ".part")
+        written = 0
+        try:
+            with self._http.stream("GET", PREFIX + path, params=params, timeout=LONG_S) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise ClientError(_explain(answer), _exit_code(answer))
+                with beside.open("wb") as file:
+                    for chunk in answer.iter_bytes():
+                        written += file.write(chunk)
+            beside.replace(target)
+        except httpx.HTTPError as error:
+            raise self._away(error) from error
+        except OSError as error:
+            raise ClientError(f"writing {target}: {error.strerror}", ExitCode.USAGE) from error
+        finally:
+            beside.unlink(missing_ok=True)
+        return written
+
     def pages(self, path: str, *, limit: int, **query: Any) -> Iterator[Any]:
         """Rows of a list over its pages, `limit` at most."""
         cursor: str | None = None
@@ -83,13 +127,16 @@ class Client:
         try:
             answer = self._http.request(method, PREFIX + path, **how)
         except httpx.HTTPError as error:
-            raise ClientError(
-                f"the aggregator at {self._url} does not answer ({error}); is it running, is --url right?",
-                ExitCode.AGGREGATOR,
-            ) from error
+            raise self._away(error) from error
         if answer.is_success:
             return answer.json() if answer.content else None
         raise ClientError(_explain(answer), _exit_code(answer))
+
+    def _away(self, error: httpx.HTTPError) -> ClientError:
+        return ClientError(
+            f"the aggregator at {self._url} does not answer ({error}); is it running, is --url right?",
+            ExitCode.AGGREGATOR,
+        )
 
 
 def _token(path: Path) -> str:

@@ -8,7 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aggregator.cli import agents, alerts, flows, incidents, jobs, labels, models, policies, sets, suppressions, users
+from aggregator.cli import (
+    agents,
+    alerts,
+    datasets,
+    experiments,
+    flows,
+    incidents,
+    jobs,
+    labels,
+    models,
+    policies,
+    sets,
+    suppressions,
+    users,
+)
 from aggregator.cli.client import DEFAULT_URL, Client, ClientError
 from protos.exits import ExitCode
 from protos.version import VERSION
@@ -16,7 +30,9 @@ from protos.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-NOUNS = (alerts, incidents, flows, agents, models, policies, labels, sets, suppressions, jobs, users)
+NOUNS = (
+    alerts, incidents, flows, agents, models, policies, labels, sets, suppressions, jobs, datasets, experiments, users,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

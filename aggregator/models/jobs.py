@@ -10,11 +10,8 @@ interrupted at the next start; its half-made files stay in its folder.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import os
-import resource
 import signal
 import sqlite3
 from pathlib import Path
@@ -26,6 +23,7 @@ from aggregator.errors import AggregatorError, Conflict, Invalid, NotFound, Trai
 from aggregator.learning import quarantine, yardsticks
 from aggregator.models import training
 from aggregator.rows import Job, JobState, Page
+from aggregator.work import processes
 from protos.exits import ExitCode
 
 if TYPE_CHECKING:
@@ -86,14 +84,7 @@ class Jobs:
     def log(self, job_id: int, *, lines: int) -> list[str]:
         """The last lines of a run's log. Raises `NotFound`."""
         self.get(job_id)
-        try:
-            with (self._folder(job_id) / "log.txt").open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - (256 << 10)))
-                text = file.read().decode("utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        return text.splitlines()[-lines:]
+        return processes.tail(self._folder(job_id) / "log.txt", lines=lines)
 
     # --- doing -------------------------------------------------------------------------------------------------
 
@@ -208,7 +199,7 @@ class Jobs:
             golden=(*self._config.baseline_golden, *self._set_files(in_use, yardsticks.GOLDEN)),
             held=held,
         )
-        command = training.resolve_command(self._config.trainer_command) + arguments
+        command = processes.resolve_command(self._config.trainer_command) + arguments
         exit_code, result, complaint = await self._watch(job_id, command, folder)
         if exit_code not in {ExitCode.OK, ExitCode.GATE} or result is None:
             raise TrainerFailed(f"the trainer ended with exit code {exit_code}: {complaint or 'it said nothing'}")
@@ -253,19 +244,19 @@ class Jobs:
                 limit=LONGEST_LINE,
                 start_new_session=True,
             )
-            limit = self._config.job_memory_mib << 20
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_DATA, (limit, limit))
+            processes.limit(process.pid, memory_mib=self._config.job_memory_mib)
             following = asyncio.gather(self._follow(job_id, process.stdout, output), _copy(process.stderr, output))
             try:
                 exit_code = await process.wait()
                 await asyncio.wait([following], timeout=self._config.job_grace_seconds)
-                _signal_group(process.pid, signal.SIGKILL)  # what it left behind may hold its pipes
+                processes.signal_group(process.pid, signal.SIGKILL)  # what it left behind may hold its pipes
                 result, complaint = await following
                 return exit_code, result, complaint
             finally:
                 following.cancel()
-                await self._end(process)
+                await processes.end(
+                    process.pid, lambda: process.returncode is not None, grace_s=self._config.job_grace_seconds
+                )
 
     async def _follow(
         self, job_id: int, stream: asyncio.StreamReader | None, output: BinaryIO
@@ -282,16 +273,6 @@ class Jobs:
                     written_s, stage = now_s, event["stage"]
                     await self._update(job_id, stage=stage, fraction=0.95 * event["fraction"], message=event["message"])
         return result
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """SIGTERM, a time to stop, SIGKILL: to the whole group, for children that outlived their parent too."""
-        _signal_group(process.pid, signal.SIGTERM)
-        if process.returncode is None:
-            waiting = asyncio.ensure_future(process.wait())
-            await asyncio.wait([waiting], timeout=self._config.job_grace_seconds)
-            _signal_group(process.pid, signal.SIGKILL)
-            await waiting
-        _signal_group(process.pid, signal.SIGKILL)
 
     async def _update(self, job_id: int, **values: Any) -> None:
         assignments = ", ".join(f"{name} = :{name}" for name in values)
@@ -352,11 +333,6 @@ async def _lines(stream: asyncio.StreamReader | None, output: BinaryIO) -> Async
         output.write(line)
         output.flush()
         yield line
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -1,14 +1,12 @@
-"""What the trainer is asked, and what it says: its command line and its progress lines. Pure, but for finding it."""
+"""What the trainer is asked, and what it says: its command line and its progress lines. Pure."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import sys
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.errors import NotEnoughData, TrainerFailed
+from aggregator.errors import NotEnoughData
 
 TEXT: Final = 500
 """Longest message that is kept."""
@@ -71,18 +69,6 @@ def parse_line(line: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         pass
     return {}
-
-
-def resolve_command(command: tuple[str, ...]) -> list[str]:
-    """The trainer's command line: beside this Python, else in PATH. Raises `TrainerFailed`."""
-    program = command[0]
-    if "/" in program:
-        return list(command)
-    beside = Path(sys.executable).parent / program
-    found = str(beside) if beside.exists() else shutil.which(program)
-    if found is None:
-        raise TrainerFailed(f"there is no command {program!r}; install anomaflow[trainer], or set trainer_command")
-    return [found, *command[1:]]
 
 
 def report_file(result: dict[str, Any]) -> Path:

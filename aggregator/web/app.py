@@ -18,7 +18,9 @@ from aggregator.errors import AggregatorError, TooMany
 from aggregator.web.api import (
     agents,
     alerts,
+    datasets,
     documentation,
+    experiments,
     flows,
     incidents,
     jobs,
@@ -27,6 +29,7 @@ from aggregator.web.api import (
     monitoring,
     overview,
     policies,
+    predictions,
     session,
     sets,
     suppressions,
@@ -51,8 +54,9 @@ def build_app(services: Services) -> FastAPI:
     app = FastAPI(
         title="Anomaflow",
         version=VERSION,
-        description="Alerts, incidents, flows, agents, models and verdicts. Lists page by cursor: pass `next` back as "
-        "`cursor` until it is null. Send a token as `Authorization: Bearer`, or log in for a session cookie.",
+        description="Alerts, incidents, flows, agents, models, verdicts, and the workbench. Lists page by cursor: pass "
+        "`next` back as `cursor` until it is null. Send a token as `Authorization: Bearer`, or log in for a session "
+        "cookie.",
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -70,6 +74,9 @@ def build_app(services: Services) -> FastAPI:
         jobs,
         sets,
         suppressions,
+        datasets,
+        experiments,
+        predictions,
         users,
         session,
     ):

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
@@ -44,9 +45,12 @@ PAGE_POLICY: Final = (
 API_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
 
 LARGEST_BODY: Final = 1 << 20
-"""Bytes of any request's body but a model's upload."""
+"""Bytes of any request's body but an upload."""
 
 UPLOAD_PATH: Final = "/api/v1/models"
+
+TABLE_UPLOADS: Final = re.compile(r"/api/v1/(datasets|datasets/\d{1,18}|experiments/\d{1,18}/predict)/upload")
+"""Where tables come in as they are, streamed to a file that is counted again (workbench/receiving.py)."""
 
 HEADERS: Final = {
     "x-content-type-options": "nosniff",
@@ -65,6 +69,7 @@ class Guard:
         self._access = access
         self._https = config.https
         self._largest_upload = (config.max_model_mib << 20) + MAX_REPORT + LARGEST_BODY
+        self._largest_table = (config.workbench_upload_mib << 20) + LARGEST_BODY
         self._hosts = {"localhost", "127.0.0.1", "[::1]", config.web_host, *config.web_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +88,7 @@ class Guard:
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
         """`receive`, which refuses a body that grows too large."""
-        limit = self._largest_upload if scope["path"] == UPLOAD_PATH else LARGEST_BODY
+        limit = self._limit(scope["path"])
         taken = 0
 
         async def counted() -> Message:
@@ -95,6 +100,11 @@ class Guard:
             return message
 
         return counted
+
+    def _limit(self, path: str) -> int:
+        if path == UPLOAD_PATH:
+            return self._largest_upload
+        return self._largest_table if TABLE_UPLOADS.fullmatch(path) else LARGEST_BODY
 
     def _judge(self, request: HTTPConnection) -> Response | None:
         path = request.url.path

@@ -75,16 +75,20 @@ class Fitted:
         }
 
 
-def assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress) -> Fitted:
-    """Fit, choose, teach, calibrate and check. Raises `NotEnoughRows`, or `Unsound` for a model not to be used."""
+def assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, *, asked: str = "") -> Fitted:
+    """Fit, choose, teach, calibrate and check. Raises `NotEnoughRows`, or `Unsound` for a model not to be used.
+
+    With `asked`, a sentence that says who asked for just these members, all of the recipe's are taken as they are and
+    nothing is taught.
+    """
     from threadpoolctl import threadpool_limits
 
     # On one thread sums are added up in one order, whatever else the machine does: the same rows give the same weights.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _assemble(rows, dealt, recipe, progress)
+        return _assemble(rows, dealt, recipe, progress, asked)
 
 
-def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress) -> Fitted:
+def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked: str) -> Fitted:
     promise, held = sides(rows, dealt, recipe.seed)
     inside = np.zeros(len(rows), dtype=np.bool_)
     inside[promise] = True
@@ -107,10 +111,13 @@ def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress) ->
     ).fit(features, weights, select=(stop_rows, stop_weights), calibrate=rows.features[promise], scale_on=bulk)
     progress.stage("fit", 0.9, f"choosing on {len(held)} benign rows held back")
     strange = probes.make(rows.features[held], rows.kind[held], contract.FEATURES, recipe.seed)
-    chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, _families(rows, dealt))
+    if asked:
+        chosen = choice.Choice(whole.members, asked, choice.RATES[0], len(held))
+    else:
+        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, _families(rows, dealt))
     detector: Portfolio | Classified = whole.take(chosen.taken)
     taught = None
-    lesson = teaching.lesson(*_taught(rows, dealt))
+    lesson = None if asked else teaching.lesson(*_taught(rows, dealt))
     if lesson is not None:
         progress.stage("fit", 0.95, f"teaching {len(lesson.classes)} families of attacks")
         ground = teaching.Ground(

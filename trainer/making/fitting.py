@@ -10,7 +10,7 @@ same recipe and data give the same weights and the same graph, and, with the sam
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -62,6 +62,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A detector somebody chose: its members, a sentence that says who asked, and what it comes from."""
+
+    members: tuple[str, ...]
+    why: str
+    origin: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What came of it."""
 
@@ -74,7 +83,6 @@ class Result:
 def fit(request: Request, progress: Progress, clock: Callable[[], int]) -> Result:
     """Fit, judge and write a model. Raises `TrainerError`, or the agent's `SourceError` for an unreadable capture."""
     started = clock()
-    champion = None if request.champion is None else model.inspect(model.read(request.champion), str(request.champion))
     rows = corpus.collect(
         request.benign,
         request.labelled,
@@ -84,12 +92,28 @@ def fit(request: Request, progress: Progress, clock: Callable[[], int]) -> Resul
         progress=lambda fraction, message: progress.stage("corpus", fraction, message),
         held_back=request.held,
     )
+    return fit_rows(request, rows, progress, clock, started=started)
+
+
+def fit_rows(
+    request: Request,
+    rows: Corpus,
+    progress: Progress,
+    clock: Callable[[], int],
+    *,
+    started: int,
+    asked: Asked | None = None,
+) -> Result:
+    """The same from rows that are already collected. `asked`: not the best detector, but this one."""
+    champion = None if request.champion is None else model.inspect(model.read(request.champion), str(request.champion))
     sets = standing.Sets(request.attacks, request.golden, manifest.CaptureProfile())
     holding = None if request.held is None else read_held(request.held)
     rows = standing.screen(sets.spare(rows), champion, holding, request.alpha)
     recipe = _recipe(request, rows)
+    if asked is not None:
+        recipe = replace(recipe, members=replace(recipe.members, names=asked.members))
     dealt = split(rows, recipe.shares, recipe.seed)
-    fitted = assemble(rows, dealt, recipe, progress)
+    fitted = assemble(rows, dealt, recipe, progress, asked="" if asked is None else asked.why)
     fitted_at = clock()
 
     progress.stage("export", 0.0, "drawing the graph")
@@ -104,7 +128,11 @@ def fit(request: Request, progress: Progress, clock: Callable[[], int]) -> Resul
     body["created_ms"] = clock()
     limit = fitted.calibration.threshold_for(recipe.alpha).score
     replay = sets.best(champion, sets.recall(run.score(sets.attacks.features) >= limit))
-    data = export.with_manifest(graph, evidence.describe(run, body, replay))
+    described = evidence.describe(run, body, replay)
+    if asked is not None:
+        described = replace(described, provenance=described.provenance | {"workbench": asked.origin})
+        body["workbench"] = asked.origin
+    data = export.with_manifest(graph, described)
     challenger = model.check(data, request.name)
     body["model_digest"] = challenger.digest
     body["run"] = {

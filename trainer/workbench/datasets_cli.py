@@ -40,7 +40,9 @@ def _add_import(verbs: Any) -> None:
         help="a file (CSV, Excel, JSON, Parquet, capture; plain, gzip or zip), a URL, a folder of captures, "
         "a folder of the lake with --lake, or the word sql: for a database",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for table.parquet and about.json")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for table.parquet and about.json"
+    )
     parser.add_argument("--name", help="what people call the data set; the source's own name if not given")
     parser.add_argument("--file-name", metavar="NAME", help="what the file was called before it was uploaded")
     parser.add_argument("--sheet", help="sheet of an Excel file, by name or number; the first if not given")
@@ -56,9 +58,7 @@ def _add_import(verbs: Any) -> None:
     parser.add_argument(
         "--schemes", default=_SCHEMES, metavar="LIST", help=f"kinds of URL that may be fetched (default {_SCHEMES})"
     )
-    parser.add_argument(
-        "--allow-loopback", action="store_true", help="let a URL or database lie on this very host"
-    )
+    parser.add_argument("--allow-loopback", action="store_true", help="let a URL or database lie on this very host")
     parser.add_argument("--lake", action="store_true", help="SOURCE is a folder of the aggregator's flow lake")
     parser.add_argument(
         "--limits", nargs="+", default=[], metavar="NAME=N", help="such as max-rows=100000 max-bytes=1g max-columns=500"
@@ -83,7 +83,9 @@ def _add_plot(verbs: Any) -> None:
     parser.add_argument("--y", metavar="COLUMN", help="the second column, of a scatter plot or box plot")
     parser.add_argument("--by", metavar="COLUMN", help="draw each value of this column on its own, such as the label")
     parser.add_argument("--method", choices=("pca", "tsne"), default="pca", help="of an embedding (default pca)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="a .json, .svg or .png file; standard output if not given")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a .json, .svg or .png file; standard output if not given"
+    )
     _add_output(parser)
 
 
@@ -117,9 +119,13 @@ def _import(options: argparse.Namespace, progress: Progress) -> ExitCode:
     if options.json:
         print(json.dumps(about, ensure_ascii=False))
     elif options.progress == "json":
-        _line({"event": "end", "state": "done", "message": f"{about['rows']:,} rows, {len(about['columns']):,} columns"})
+        _line(
+            {"event": "end", "state": "done", "message": f"{about['rows']:,} rows, {len(about['columns']):,} columns"}
+        )
     else:
-        print(f"{about['name']}: {about['rows']:,} rows, {len(about['columns']):,} columns, digest {about['digest'][:12]}")
+        print(
+            f"{about['name']}: {about['rows']:,} rows, {len(about['columns']):,} columns, digest {about['digest'][:12]}"
+        )
         for warning in about["warnings"]:
             print(f"  note: {warning}")
     return ExitCode.OK
@@ -160,7 +166,9 @@ def _url(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsUnusable(f"reading the database's URL from {path}: {error}; give a text file with one line") from error
+        raise SettingsUnusable(
+            f"reading the database's URL from {path}: {error}; give a text file with one line"
+        ) from error
 
 
 def _tell(options: argparse.Namespace, progress: Progress) -> Callable[[str, float, str], None]:

@@ -98,7 +98,7 @@ class Settings:
         return cls(**{key: _checked(key, value) for key, value in given.items()})
 
 
-_WORDS: Final[dict[str, Any]] = {
+WORDS: Final[dict[str, Any]] = {
     "kind": Kind,
     "task": Task,
     "missing": Missing,
@@ -109,8 +109,8 @@ _WORDS: Final[dict[str, Any]] = {
     "split": Split,
     "metric": Metric,
 }
-_LISTS: Final = frozenset({"benign", "features", "drop", "models"})
-_NUMBERS: Final[dict[str, tuple[type, float, float]]] = {
+LISTS: Final = frozenset({"benign", "features", "drop", "models"})
+NUMBERS: Final[dict[str, tuple[type, float, float]]] = {
     "test_share": (float, 0.05, 0.9),
     "time_budget_s": (float, 5, 7 * 86_400),
     "seed": (int, 0, 2**32 - 1),
@@ -124,17 +124,17 @@ _LONGEST: Final = 256
 
 
 def _checked(key: str, value: Any) -> Any:
-    if key in _WORDS:
-        allowed = get_args(_WORDS[key])
+    if key in WORDS:
+        allowed = get_args(WORDS[key])
         if value not in allowed:
             raise SettingsUnusable(f"reading settings: {key} is {value!r}; give one of {', '.join(allowed)}")
         return value
-    if key in _LISTS:
+    if key in LISTS:
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
             raise SettingsUnusable(f"reading settings: {key} is {value!r}; give a list of names")
         return tuple(str(one)[:_LONGEST] for one in value)
-    if key in _NUMBERS:
-        kind, low, high = _NUMBERS[key]
+    if key in NUMBERS:
+        kind, low, high = NUMBERS[key]
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
             raise SettingsUnusable(f"reading settings: {key} is {value!r}; give a number from {low:g} to {high:g}")
         return kind(value)

@@ -12,6 +12,7 @@ from aggregator import queries
 from aggregator.calibration import monitor
 from aggregator.errors import AggregatorError
 from aggregator.web.api.asking import Served  # noqa: TC001 - FastAPI reads it
+from aggregator.workbench import standing
 
 if TYPE_CHECKING:
     from aggregator.rows import Overview
@@ -46,6 +47,16 @@ PROMISES: Final[tuple[tuple[str, str, str, str], ...]] = (
 """Of every group, labelled `group`: name, type, meaning, and field of `GroupPromise`. docs/cli.md shows this table."""
 
 
+WORKBENCH: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("anomaflow_workbench_running", "gauge", "Pieces of the workbench's spawned work that run.", "running"),
+    ("anomaflow_workbench_queued", "gauge", "Pieces of the workbench's spawned work that wait.", "queued"),
+    ("anomaflow_workbench_bytes", "gauge", "Bytes of all files of the workbench.", "bytes"),
+    ("anomaflow_workbench_datasets", "gauge", "Data sets of the workbench.", "datasets"),
+    ("anomaflow_workbench_experiments", "gauge", "Experiments of the workbench.", "experiments"),
+)
+"""Name, type, meaning, and key of `standing.figures`. docs/cli.md shows this table."""
+
+
 @router.get("/healthz", summary="Whether the aggregator works", include_in_schema=True)
 async def healthz(services: Served) -> Response:
     """200 when the database can be read and written, 503 otherwise."""
@@ -61,7 +72,16 @@ async def healthz(services: Served) -> Response:
 @router.get("/metrics", summary="Figures in Prometheus text", response_class=PlainTextResponse)
 def metrics(services: Served) -> Response:
     """Counts only: no address, no agent's name; groups by name."""
-    return PlainTextResponse(render(queries.overview(services)), media_type="text/plain; version=0.0.4")
+    text = render(queries.overview(services)) + render_workbench(services.store.read(standing.figures))
+    return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+
+def render_workbench(figures: dict[str, int]) -> str:
+    """The workbench's figures in Prometheus text format."""
+    lines = []
+    for name, kind, meaning, key in WORKBENCH:
+        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", f"{name} {figures[key]}"]
+    return "\n".join(lines) + "\n"
 
 
 def render(overview: Overview) -> str:

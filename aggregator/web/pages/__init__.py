@@ -28,6 +28,16 @@ from aggregator.web.pages import (
     theme,
 )
 from aggregator.web.pages.frame import Console
+from aggregator.web.pages.workbench import (
+    candidate,
+    compare,
+    dataset,
+    experiment,
+    home,
+    predict,
+    prediction,
+    setup,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -52,6 +62,14 @@ def mount(app: FastAPI, services: Services) -> None:
     console.page("/policies", "Policies", policies.build)
     console.page("/models", "Models", models.build)
     console.page("/models/{digest}", "Model", model.build)
+    console.page("/workbench", "Workbench", home.build)
+    console.page("/workbench/datasets/{dataset_id}", "Data set", dataset.build)
+    console.page("/workbench/datasets/{dataset_id}/experiment", "New experiment", setup.build)
+    console.page("/workbench/experiments/{experiment_id}", "Experiment", experiment.build)
+    console.page("/workbench/experiments/{experiment_id}/models/{model}", "Model of a run", candidate.build)
+    console.page("/workbench/experiments/{experiment_id}/predict", "Predict", predict.build)
+    console.page("/workbench/predictions/{prediction_id}", "Prediction", prediction.build)
+    console.page("/workbench/compare", "Compare", compare.build)
     login.add(console, app)
     app.include_router(console.router)
 

@@ -31,6 +31,7 @@ WAYS: Final = (
     ("/agents", "Agents", "sensors"),
     ("/policies", "Policies", "tune"),
     ("/models", "Models", "model_training"),
+    ("/workbench", "Workbench", "science"),
 )
 
 

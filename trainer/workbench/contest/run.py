@@ -48,6 +48,8 @@ _SHARE: Final = 0.3
 _GROWS: Final = 1.1
 """Time of a fit grows with rows to this power, about."""
 _ENDS_ITSELF: Final = frozenset({"lightgbm", "autoencoder", "most-frequent", "stump", "gaussian-naive-bayes"})
+_LOOK: Final = 0.02
+"""Of the budget one candidate's importances may take."""
 _SEARCHED: Final = 3
 """Candidates whose settings are searched: the best ones with their defaults."""
 _TREE_BESIDE: Final = ("lightgbm", "isolation-forest")
@@ -124,7 +126,8 @@ class Contest:
             if described.name not in self.entries:
                 self._first(described, len(wanted) - at)
                 self._write("running")
-        if self.settings.search and self.judged:
+        # A network's settings are not searched: one fit of it is most of a budget, and its epochs are what takes time.
+        if self.settings.search and self.judged and self.settings.kind == "ml":
             self._search()
         self._blend()
         self._choose()
@@ -149,7 +152,8 @@ class Contest:
         """Seconds kept for what must still be done: the last fit, judging, files."""
         best = self._leading(1)
         fit = sum(self.entries[name].fit_s or 0.0 for name in best)
-        return 1.0 + 0.03 * self.settings.time_budget_s + sum(self.took.get(name, 0.0) for name in best) + 1.3 * fit
+        took = sum(self.took.get(name, 0.0) for name in best)
+        return 1.0 + 0.03 * self.settings.time_budget_s + 1.5 * took + 2.0 * fit
 
     def _leading(self, count: int) -> list[str]:
         done = [entry for entry in board.ordered(list(self.entries.values()), self.metric) if entry.state == "done"]
@@ -229,7 +233,6 @@ class Contest:
         except Exception as error:  # noqa: BLE001 - one failing model never ends a run; it says why in the leaderboard
             self._failed(entry, error)
             return
-        self.took[described.name] = self.clock.now() - start - (entry.fit_s or 0.0)
         self.events.model(
             described.name, described.title, "done", metric=entry.select[self.metric], seconds=entry.fit_s
         )
@@ -273,8 +276,9 @@ class Contest:
 
     def _keep(self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]) -> None:
         """Judge it, write its files, and remember it."""
+        start = self.clock.now()
         entry.select, entry.loss = self.bench.select(described, candidate)
-        cap = self.clock.now() + 0.02 * self.settings.time_budget_s
+        cap = min(start + _LOOK * self.settings.time_budget_s, self.ends)
         notes = judge(
             self.bench,
             described,
@@ -286,6 +290,7 @@ class Contest:
         )
         self.notes += [note for note in notes if note not in self.notes]
         self.fitted[described.name] = candidate
+        self.took[described.name] = self.clock.now() - start
         folder.write(self.where / "models" / described.name / "entry.json", entry.to_json())
 
     def _resume(self, wanted: list[Described]) -> None:
@@ -354,7 +359,9 @@ class Contest:
         able = [self.entries[name] for name in self._leading(len(self.entries)) if name in self.fitted]
         able = sorted((one for one in able if one.loss is not None), key=lambda one: one.loss or 0.0)[:_BLENDED]
         able = [one for one in able if one.name in self.candidates]
-        if len(able) < 2 or BLEND in self.entries or self._left() < self._reserve():
+        # Judging a blend asks every member once more, and so does fitting it again.
+        judging = 1.5 * sum(self.took.get(one.name, 0.0) for one in able)
+        if len(able) < 2 or BLEND in self.entries or self._left() < self._reserve() + judging:
             return
         truth = self.dealt.select.truth
         assert truth is not None  # noqa: S101 - a task with classes has labels on its select rows
@@ -403,7 +410,7 @@ class Contest:
         names = entry.params["members"] if name == BLEND else [name]
         if any(one not in self.fitted for one in names):
             return
-        expected = 1.5 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 1.0) + 1.0
+        expected = 1.0 + 2.0 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 0.0)
         if expected > self._left():
             self.notes.append(f"{entry.title} was not fitted once more on all rows: no time was left.")
             return

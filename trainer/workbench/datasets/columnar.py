@@ -33,7 +33,9 @@ def read(path: Path, name: str, limits: Limits) -> Raw:
         check_columns(len(schema.names), name, limits)
         check_rows(rows, name, limits)
         check_expanded(expanded, path.stat().st_size, name, limits)
-        words = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+        words = [
+            field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
         # Words stay a dictionary until they were measured: a file may repeat a megabyte a million times in few bytes.
         file = pq.ParquetFile(path, memory_map=False, read_dictionary=words)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -95,6 +97,7 @@ def _takers(label: str, kind: Any, at: int) -> list[tuple[str, Callable[[Any], A
         return [(label, lambda batch: settled(batch.column(at)))]
     found = []
     for inner in kind:
+
         def take(batch: Any, part: str = inner.name) -> Any:
             return settled(pc.struct_field(batch.column(at), part))
 

@@ -40,7 +40,7 @@ class ContentDigest:
                     ends = np.frombuffer(offsets, dtype="<i4")[full.offset : full.offset + len(full) + 1]
                     values.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
             elif pa.types.is_boolean(array.type):
-                values.update(_bytes(pc.fill_null(array, value=False)))
+                values.update(_bytes(pc.fill_null(array, pa.scalar(False))))
             elif pa.types.is_floating(array.type):
                 # A negative zero is the same number.
                 values.update((np.asarray(pc.fill_null(array, 0.0), dtype="<f8") + 0.0).tobytes())

@@ -148,7 +148,9 @@ class Loose:
             self._decide_moments()
         elif self.clear_commas and self.commas + self.numbers == valid:
             self.kind = "number"
-            self.warnings.append(f"column {self.name!r} was read with the comma as its decimal sign, such as {self.examples[0]}")
+            self.warnings.append(
+                f"column {self.name!r} was read with the comma as its decimal sign, such as {self.examples[0]}"
+            )
         elif self.numbers >= MOSTLY * valid and self.zero_led == 0:
             self.kind = "integer" if self.whole else "number"
             self.warnings.append(
@@ -192,7 +194,13 @@ class Loose:
         self.kind = "time"
         self.formats = formats[:1]
         if formats[0] != _ISO:
-            order = "day first" if formats[0].startswith("%d") else "month first" if formats[0].startswith("%m") else "year first"
+            order = (
+                "day first"
+                if formats[0].startswith("%d")
+                else "month first"
+                if formats[0].startswith("%m")
+                else "year first"
+            )
             self.warnings.append(f"column {self.name!r} was read as times, {order}")
 
     def cast(self, array: Any) -> Any:
@@ -206,14 +214,20 @@ class Loose:
             return _moments(array, (self.formats or (_ISO,))[0])
         if self.kind == "boolean":
             lower = pc.utf8_lower(array)
-            return pc.if_else(pc.is_valid(array), pc.is_in(lower, value_set=pa.array(_TRUE)), pa.scalar(None, pa.bool_()))
+            return pc.if_else(
+                pc.is_valid(array), pc.is_in(lower, value_set=pa.array(_TRUE)), pa.scalar(None, pa.bool_())
+            )
         if self.clear_commas and self.others:
             array = pc.replace_substring(array, ",", ".")
         elif self.others:
             array = pc.if_else(pc.match_substring_regex(array, _NUMBER), array, pa.scalar(None, pa.string()))
         if self.kind == "integer":
             try:
-                return pc.replace_substring_regex(array, r"^\+", "").cast(pa.int64()) if self.others else array.cast(pa.int64())
+                return (
+                    pc.replace_substring_regex(array, r"^\+", "").cast(pa.int64())
+                    if self.others
+                    else array.cast(pa.int64())
+                )
             except pa.ArrowInvalid:
                 return pc.replace_substring_regex(array, r"^\+", "").cast(pa.int64())
         return finite(_floats(array))
@@ -316,7 +330,9 @@ def _moments(array: Any, written: str) -> Any:
         for zone in (None, "UTC"):
             try:
                 # Milliseconds are kept; finer parts are cut, not rounded.
-                return array.cast(pa.timestamp(unit, tz=zone)).cast(pa.timestamp("ms", tz=zone), safe=False).cast(target)
+                return (
+                    array.cast(pa.timestamp(unit, tz=zone)).cast(pa.timestamp("ms", tz=zone), safe=False).cast(target)
+                )
             except pa.ArrowInvalid:
                 continue
     return None

@@ -44,10 +44,15 @@ _MAGIC: Final[tuple[tuple[bytes, Format], ...]] = (
     (b"\xa1\xb2\x3c\x4d", "captures"),
     (b"\x0a\x0d\x0d\x0a", "captures"),
 )
-_PROGRAM: Final = "loading one runs whatever its maker put into it, so it is never opened; export the table as CSV or Parquet"
+_PROGRAM: Final = (
+    "loading one runs whatever its maker put into it, so it is never opened; export the table as CSV or Parquet"
+)
 _REFUSED: Final[tuple[tuple[bytes, str, str], ...]] = (
     *((bytes((0x80, version)), "a Python pickle (or joblib) file", _PROGRAM) for version in range(2, 6)),
-    *((lead, "a compressed joblib or pickle file", _PROGRAM) for lead in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")),
+    *(
+        (lead, "a compressed joblib or pickle file", _PROGRAM)
+        for lead in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+    ),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 or Keras file (.h5)", _PROGRAM),
     (b"\x93NUMPY", "a NumPy file", "save the table as CSV or Parquet"),
     (b"SQLite format 3\0", "an SQLite database", "connect to it as a database and name a query"),

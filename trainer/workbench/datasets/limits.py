@@ -54,7 +54,9 @@ def _amount(name: str, text: str) -> int:
     unit = _UNITS.get(text[-1:], 0)
     digits = text[:-1] if unit else text
     if not digits.isdecimal() or int(digits) < 1:
-        raise SettingsUnusable(f"reading limits: {name} is {text!r}; give a whole number above zero, such as 1000 or 2g")
+        raise SettingsUnusable(
+            f"reading limits: {name} is {text!r}; give a whole number above zero, such as 1000 or 2g"
+        )
     return int(digits) * (unit or 1)
 
 

@@ -38,9 +38,7 @@ class Staged:
                 yield [column.cast(array) for column, array in zip(self.columns, batch.columns, strict=True)]
 
 
-def stage(
-    raw: Raw, names: Sequence[str], path: Path, name: str, limits: Limits, told: Callable[[int], None]
-) -> Staged:
+def stage(raw: Raw, names: Sequence[str], path: Path, name: str, limits: Limits, told: Callable[[int], None]) -> Staged:
     """Take every row of `raw` to `path`, watching the columns; `told` hears the rows so far. Raises `DatasetRefused`."""
     import pyarrow as pa
 

@@ -58,7 +58,10 @@ def write(staged: Staged, names: Sequence[str], path: Path, told: Callable[[int]
                     words[at].see(array)
             held.append(pa.RecordBatch.from_arrays(arrays, schema=schema))
             rows += held[-1].num_rows
-            if sum(batch.num_rows for batch in held) >= _GROUP_ROWS or sum(batch.nbytes for batch in held) >= _GROUP_BYTES:
+            if (
+                sum(batch.num_rows for batch in held) >= _GROUP_ROWS
+                or sum(batch.nbytes for batch in held) >= _GROUP_BYTES
+            ):
                 writer.write_table(pa.Table.from_batches(held), row_group_size=_GROUP_ROWS)
                 held = []
                 told(rows)

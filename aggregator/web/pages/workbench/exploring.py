@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nicegui import ui
 
 from aggregator.web.pages import charts, parts, wording
+from aggregator.web.pages.visits import sentence
 from aggregator.web.pages.workbench import drawing, grid
 
 if TYPE_CHECKING:
@@ -64,12 +65,10 @@ def warnings(profile: Mapping[str, Any]) -> None:
             f"{wording.plural(repeated['rows'], 'row')} ({wording.percent(repeated['share'])}) repeat another one; an "
             "experiment counts each once before it splits."
         )
-    if profile.get("constants"):
-        said.append(f"These columns never change and say nothing: {', '.join(profile['constants'][:12])}.")
     if said:
         with parts.panel("To know before you start"), ui.element("ul").classes("evidence"):
             for words in said:
-                parts.text("li", str(words))
+                parts.text("li", sentence(str(words)))
     if profile.get("leakage"):
         with parts.panel("Columns that may give the answer away"), ui.element("ul").classes("evidence"):
             for one in profile["leakage"]:

@@ -7,7 +7,7 @@ is shown in its own words.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
-_ANSWER = """(info) => {
+ROUTE: Final = "/api/v1/datasets/upload"
+"""Where a file becomes a data set."""
+
+_ANSWER: Final = """(info) => {
   let answer = {};
   try { answer = JSON.parse(info.xhr.responseText || "{}"); } catch { answer = {}; }
   emit({status: info.xhr.status, answer});
@@ -44,7 +47,7 @@ def picker(
         sending = ui.element("q-uploader").props("auto-upload send-raw flat method=POST").classes("sender")
         joint = "&" if "?" in address else "?"
         sending._props[":url"] = (  # noqa: SLF001 - NiceGUI's way to a property that is a function
-            f"(files) => {json.dumps(address + joint + 'name=')} + encodeURIComponent(files[0].name)"
+            f"(files) => {json.dumps(address + joint + 'filename=')} + encodeURIComponent(files[0].name)"
         )
         sending._props[":headers"] = "[{name: 'Content-Type', value: 'application/octet-stream'}]"  # noqa: SLF001
         if accept:

@@ -10,6 +10,7 @@ import pytest
 
 from aggregator.errors import NotEnoughData, TrainerFailed
 from aggregator.models import training
+from aggregator.work import processes
 
 
 def test_progress_lines_are_held_to_bounds():
@@ -32,10 +33,10 @@ def test_without_anything_benign_there_is_no_command():
 
 def test_the_trainer_is_looked_for_beside_this_python_first():
     """So that a virtual environment uses its own; then in PATH; else it says what to install."""
-    assert training.resolve_command(("anomaflow-trainer",))[0].startswith(str(Path(sys.executable).parent))
-    assert training.resolve_command(("/opt/trainer", "-v")) == ["/opt/trainer", "-v"]
+    assert processes.resolve_command(("anomaflow-trainer",))[0].startswith(str(Path(sys.executable).parent))
+    assert processes.resolve_command(("/opt/trainer", "-v")) == ["/opt/trainer", "-v"]
     with pytest.raises(TrainerFailed, match="install"):
-        training.resolve_command(("no-such-trainer",))
+        processes.resolve_command(("no-such-trainer",))
 
 
 def test_frozen_sets_and_what_is_held_back_are_handed_on():

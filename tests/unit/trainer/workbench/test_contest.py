@@ -58,9 +58,7 @@ def contest(
         None if test is None else write(where / "test.parquet", test),
     )
     events = Events(where / "events.jsonl", progress, lambda: 1)
-    return Contest(
-        where, settings, tables, "d", candidates=candidates, events=events, clock=Clock(time or Time(), 0.0)
-    )
+    return Contest(where, settings, tables, "d", candidates=candidates, events=events, clock=Clock(time or Time(), 0.0))
 
 
 def failing(described: Described, error: BaseException) -> Described:
@@ -79,7 +77,7 @@ def test_a_run_leaves_everything_that_is_promised(tmp_path: Path) -> None:
     out = io.StringIO()
     told = contest(tmp_path, Settings(label="kind", search=False), out=out).run()
     text = (tmp_path / "result.json").read_text()
-    assert json.loads(text, parse_constant=lambda word: pytest.fail(word)) == told
+    assert json.loads(text, parse_constant=pytest.fail) == told
     assert told["state"] == "done"
     assert told["task"] == "binary"
     assert told["metric"] == "f1"

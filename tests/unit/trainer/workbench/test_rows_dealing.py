@@ -141,9 +141,7 @@ def test_roles_never_overlap(how: str) -> None:
     column = {"time": "when", "group": "host"}.get(how)
     settings = Settings(split=how, split_column=column)  # type: ignore[arg-type]
     held = rows.only(("x", "y"))
-    roles = split.split(
-        rows, np.zeros(900, dtype=np.int64), settings, test_given=False, detects=True, features=held
-    )
+    roles = split.split(rows, np.zeros(900, dtype=np.int64), settings, test_given=False, detects=True, features=held)
     assert roles.test is not None
     parts = [roles.fit, roles.select, roles.calibrate, roles.test]
     everyone = np.concatenate(parts)

@@ -1,0 +1,223 @@
+"""A run: how far it is while it goes on, what it found when it is done, and what can be done with that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nicegui import ui
+
+from aggregator.rows import Role
+from aggregator.web.pages import charts, moments, parts, tables, wording
+from aggregator.web.pages.visits import in_thread, sentence
+from aggregator.web.pages.workbench import board, drawing, words
+from aggregator.workbench import experiments, results
+
+if TYPE_CHECKING:
+    from aggregator.web.pages.visits import Visit
+    from aggregator.workbench.rows import Experiment
+
+TAIL: Final = 60
+MOST_LIVE: Final = 4
+"""Networks whose epochs are drawn while a run goes on."""
+
+
+async def build(visit: Visit) -> None:
+    """The page."""
+    services, experiment_id = visit.services, visit.number("experiment_id")
+    one = await in_thread(experiments.get_experiment, services, experiment_id)
+    shown: tuple[Any, ...] = ()
+
+    async def refresh() -> None:
+        nonlocal one, shown
+        one = await in_thread(experiments.get_experiment, services, experiment_id)
+        top.refresh()
+        now = (one.state, one.models_done, one.best, one.name)
+        if one.kind == "dl" and words.under_way(one.state):
+            await live.refresh()
+        if now != shown:
+            shown = now
+            await found.refresh()
+
+    @ui.refreshable
+    def top() -> None:
+        _top(visit, one)
+
+    @ui.refreshable
+    async def live() -> None:
+        if one.kind == "dl" and words.under_way(one.state):
+            await _live(visit, one)
+
+    @ui.refreshable
+    async def found() -> None:
+        result = await in_thread(results.result, services, experiment_id)
+        if result:
+            _result(one, result)
+
+    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
+        parts.link("Workbench", "/workbench")
+        parts.text("span", "/")
+        parts.link(one.dataset_name, f"/workbench/datasets/{one.dataset_id}")
+    top()
+    await live()
+    await found()
+    with parts.panel("Log"), ui.expansion("What the run said").props("dense dense-toggle").style("width: 100%") as said:
+        text = parts.text("pre", "", "log mono").props("tabindex=0 role=log aria-label='Log of the run'")
+
+    async def opened() -> None:
+        if said.value:
+            lines = await in_thread(results.experiment_log, services, experiment_id, lines=TAIL)
+            text.text = "\n".join(lines) or "Nothing yet."
+
+    said.on_value_change(opened)
+    visit.follow("experiment", refresh=refresh, together_s=0.7)
+
+
+def _top(visit: Visit, one: Experiment) -> None:
+    busy = words.under_way(one.state)
+    with parts.heading(one.name, f"{words.KINDS.get(one.kind, one.kind)} on {one.dataset_name}"):
+        parts.chip(words.state(one.state), words.tone(one.state))
+        if one.best and not busy and visit.may(Role.ANALYST):
+            address = f"/workbench/experiments/{one.id}/predict"
+            parts.button("Predict", lambda: ui.navigate.to(address), icon="bolt", kind="main")
+        if visit.may(Role.ANALYST):
+            _deeds(visit, one, busy=busy)
+    if busy:
+        bar = ui.linear_progress(value=one.fraction, show_value=False, size="6px").props("rounded instant-feedback")
+        bar.props["aria-label"] = f"Progress {one.fraction * 100:.0f} %"
+        parts.text("p", words.progress(one), "muted")
+    if one.error:
+        parts.notice(sentence(one.error), "bad")
+
+
+def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
+    services = visit.services
+
+    async def stop() -> None:
+        with visit.acting() as actor:
+            await experiments.stop_experiment(services, actor, one.id)
+            ui.notify("It finishes with what it has", type="info")
+
+    async def cancel() -> None:
+        with visit.acting() as actor:
+            await experiments.cancel_experiment(services, actor, one.id)
+
+    async def resume() -> None:
+        with visit.acting() as actor:
+            await experiments.resume_experiment(services, actor, one.id)
+
+    async def delete() -> None:
+        with visit.acting() as actor:
+            await experiments.delete_experiment(services, actor, one.id)
+            ui.navigate.to("/workbench")
+
+    if busy:
+        parts.button("Stop and keep", stop, icon="stop")
+        parts.button("Cancel", cancel, kind="danger")
+    else:
+        if str(one.state) in {"stopped", "cancelled", "interrupted", "timed_out", "failed"}:
+            parts.button("Go on", resume, icon="play_arrow")
+        parts.button("Delete", delete, icon="delete", kind="danger")
+
+
+async def _live(visit: Visit, one: Experiment) -> None:
+    """Loss and accuracy by epoch, of the networks that learn or have learnt, the latest first."""
+    page = await in_thread(results.experiment_events, visit.services, one.id, since=0, limit=5000)
+    epochs: dict[str, list[dict[str, Any]]] = {}
+    for event in page.items:
+        if event.get("event") == "epoch":
+            epochs.setdefault(str(event.get("name")), []).append(event)
+    for name, rows in list(epochs.items())[::-1][:MOST_LIVE]:
+        with parts.panel(f"{name}, epoch {rows[-1]['epoch']}"), ui.element("div").classes("columns"):
+            for what, title in (("acc", "Accuracy"), ("loss", "Loss")):
+                if any(row.get(what) is not None for row in rows):
+                    with ui.element("div"):
+                        charts.chart(drawing.history(rows, what), f"{title} of {name} by epoch")
+                        parts.text("p", title, "muted")
+
+
+def _result(one: Experiment, result: dict[str, Any]) -> None:
+    address = f"/workbench/experiments/{one.id}"
+    metric = str(result.get("metric") or one.metric or "f1").replace("-", "_")
+    best = next((row for row in result.get("leaderboard", ()) if row["name"] == result.get("best")), None)
+    split = result.get("split") or {}
+    if split.get("warning"):
+        parts.notice(sentence(str(split["warning"])), "warn")
+    if best is not None:
+        with ui.element("div").classes("tiles"):
+            parts.tile(
+                "The pick",
+                str(best["title"]),
+                str(result.get("why_best") or ""),
+                target=f"{address}/models/{best['name']}",
+            )
+            for name in dict.fromkeys((metric, "accuracy", "roc_auc", "average_precision")):
+                value = (best.get("test") or {}).get(name)
+                if value is not None:
+                    parts.tile(board.METRICS.get(name, name), wording.metric(value), "on test rows")
+    with parts.panel("Leaderboard", flush=True):
+        lead = f"Sorted and chosen by {words.metric(metric)} on rows kept for choosing; no test row had a say."
+        parts.text("p", lead, "muted lead")
+        table = tables.Table(board.columns(metric), label="Models, best first")
+        table.fill(board.rows(result, metric, address))
+    if result.get("notes"):
+        with parts.panel("To know"), ui.element("ul").classes("evidence"):
+            for said in result["notes"]:
+                parts.text("li", str(said))
+    with parts.panel("All metrics, train and test"):
+        board.train_and_test(result)
+    with ui.element("div").classes("columns"):
+        with parts.panel("The data"):
+            _data(one, result)
+        with parts.panel("How to repeat it"):
+            _repeat(one, result)
+
+
+def _data(one: Experiment, result: dict[str, Any]) -> None:
+    data, split = result.get("data") or {}, result.get("split") or {}
+    left = data.get("left_out") or []
+    parts.facts(
+        (
+            ("Task", words.TASKS.get(str(result.get("task")), str(result.get("task")))),
+            ("Why", sentence(str(result.get("why_task") or "as asked"))),
+            ("Label", str(result.get("label") or "none")),
+            ("Classes", ", ".join(map(str, result.get("classes") or ())) or "none"),
+            ("Rows", f"{wording.count(data.get('used_rows') or 0)} of {wording.count(data.get('rows') or 0)}"),
+            ("Repeated rows", wording.count(data.get("duplicates") or 0)),
+            (
+                "Roles",
+                ", ".join(
+                    f"{role} {wording.count(split[role])}"
+                    for role in ("fit", "select", "calibrate", "test")
+                    if split.get(role)
+                ),
+            ),
+            ("Split", str(split.get("how") or "-")),
+            ("Features", wording.count(len(data.get("features") or ()))),
+            ("Left out", "; ".join(f"{row['name']}: {row['reason']}" for row in left[:12]) or "nothing"),
+            ("Data set", lambda: parts.link(one.dataset_name, f"/workbench/datasets/{one.dataset_id}")),
+        )
+    )
+
+
+def _repeat(one: Experiment, result: dict[str, Any]) -> None:
+    versions = ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
+    parts.facts(
+        (
+            ("Data digest", lambda: parts.text("span", str((result.get("data") or {}).get("digest") or "-"), "mono")),
+            ("Settings digest", lambda: parts.text("span", str(result.get("settings_digest") or "-"), "mono")),
+            ("Seed", str(one.settings.get("seed", "-"))),
+            ("Versions", versions or "-"),
+            ("Took", wording.duration((result.get("seconds") or 0) * 1000)),
+            ("Started", lambda: moments.moment(one.started_ms)),
+            ("By", one.by),
+        )
+    )
+    with ui.element("div").classes("line"):
+        yaml = experiments.settings_to_yaml(one.settings)
+        parts.button(
+            "Settings as YAML", lambda: ui.download.content(yaml, f"experiment-{one.id}.yaml"), icon="download"
+        )
+        if one.best:
+            rest = f"/api/v1/experiments/{one.id}/models/{one.best}"
+            parts.link("Script", f"{rest}/script.py").props("download")
+            parts.link("Model (ONNX)", f"{rest}/model.onnx").props("download")
