@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aggregator.workbench.rows import Prediction
 
 PAGE: Final = 25
-ANSWERS: Final = ("prediction", "score", "reasons")
+ANSWERS: Final = ("prediction", "score", "chance", "reasons")
 """Columns a prediction adds; they are shown first."""
 
 
@@ -59,22 +59,16 @@ async def build(visit: Visit) -> None:
 
 
 def one_row(found: dict[str, Any]) -> None:
-    """The answer for one row, with its reasons."""
+    """The answer for one row, with its reasons and what of it did not fit."""
+    answer = found.get("row") or {}
     with ui.element("div").classes("line"):
-        parts.chip(str(found.get("prediction")), "info")
-        score = found.get("score")
-        if score is not None:
-            parts.text("span", f"score {grid.figure(float(score))}", "muted")
-    reasons = found.get("reasons")
-    if reasons:
-        with ui.element("ul").classes("evidence"):
-            for said in reasons if isinstance(reasons, list) else [reasons]:
-                parts.text("li", said if isinstance(said, str) else _reason(said))
+        parts.chip(str(answer.get("prediction")), "info")
+        for name in ("score", "chance"):
+            if answer.get(name) is not None:
+                parts.text("span", f"{name} {grid.figure(float(answer[name]))}", "muted")
+    if answer.get("reasons"):
+        parts.text("p", sentence(str(answer["reasons"])))
     _differences(found.get("schema") or {})
-
-
-def _reason(said: dict[str, Any]) -> str:
-    return str(said.get("text") or ", ".join(f"{key} {value}" for key, value in said.items()))
 
 
 def _top(visit: Visit, one: Prediction) -> None:
