@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
 import traceback
@@ -45,17 +46,23 @@ STOP: Final = "stop"
 _PILOT: Final = 3000
 _SHARE: Final = 0.3
 """Of the time left one candidate with its default settings may take."""
+_FIRST_SHARE: Final = 0.5
+"""The same of the first one, which is the one to end with if there is time for no other."""
 _GROWS: Final = 1.1
 """Time of a fit grows with rows to this power, about."""
-_ENDS_ITSELF: Final = frozenset({"lightgbm", "autoencoder", "most-frequent", "stump", "gaussian-naive-bayes"})
+_ENDS_ITSELF: Final = frozenset({"autoencoder", "most-frequent", "stump", "gaussian-naive-bayes"})
 _LOOK: Final = 0.02
 """Of the budget one candidate's importances may take."""
 _SEARCHED: Final = 3
 """Candidates whose settings are searched: the best ones with their defaults."""
+_FIRST: Final = "lightgbm"
 _TREE_BESIDE: Final = ("lightgbm", "isolation-forest")
 _BLENDED: Final = 3
+_SURER: Final = 0.95
+"""A blend is several models to keep and ask: its log loss must be below the best one's by a twentieth."""
 _FINE: Final = 5e-5
 """A metric this near to 1 leaves nothing to search for."""
+_JUDGING: Final = ("sklearn.metrics", "onnx.compose", "onnxruntime")
 _PACKAGES: Final = ("numpy", "scikit-learn", "lightgbm", "onnx", "onnxruntime", "skl2onnx", "keras", "tensorflow")
 
 
@@ -122,6 +129,8 @@ class Contest:
         wanted = self._wanted()
         self._resume(wanted)
         self._write("running")
+        for module in _JUDGING:  # loaded before the first candidate, whose judging would seem slow otherwise
+            importlib.import_module(module)
         for at, described in enumerate(wanted):
             if described.name not in self.entries:
                 self._first(described, len(wanted) - at)
@@ -148,12 +157,16 @@ class Contest:
     def _stopped(self) -> bool:
         return (self.where / STOP).exists()
 
+    def _spare(self) -> float:
+        """Seconds kept for the last words of a run."""
+        return 1.0 + 0.03 * self.settings.time_budget_s
+
     def _reserve(self) -> float:
-        """Seconds kept for what must still be done: the last fit, judging, files."""
+        """Seconds kept by a search for the last fit of the best, its judging and its file."""
         best = self._leading(1)
         fit = sum(self.entries[name].fit_s or 0.0 for name in best)
         took = sum(self.took.get(name, 0.0) for name in best)
-        return 1.0 + 0.03 * self.settings.time_budget_s + 1.5 * took + 2.0 * fit
+        return self._spare() + 1.5 * took + 1.6 * fit
 
     def _leading(self, count: int) -> list[str]:
         done = [entry for entry in board.ordered(list(self.entries.values()), self.metric) if entry.state == "done"]
@@ -185,8 +198,9 @@ class Contest:
             or (kind == "dl" and one.name in _TREE_BESIDE)
             or (one.name in named if named else one.kind == kind)
         ]
-        if not self.judged:
-            chosen.sort(key=lambda one: one.name != board.FALLBACK)
+        # What a run must not end without comes first, however slow the machine is today.
+        first = _FIRST if self.judged else board.FALLBACK
+        chosen.sort(key=lambda one: one.name != first)
         return chosen
 
     def _anything_to_choose_by(self) -> bool:
@@ -211,7 +225,8 @@ class Contest:
 
     def _first(self, described: Described, waiting: int) -> None:
         entry = self.entries[described.name] = Entry(described.name, described.title)
-        left = self._left() - self._reserve()
+        # What is judged stays, so another candidate is worth more than a second fit of the best: that one is extra.
+        left = self._left() - self._spare() - 1.5 * max(self.took.values(), default=0.0)
         why = (
             "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
         )
@@ -222,7 +237,7 @@ class Contest:
         self.events.stage("models", 0.05 + 0.9 * self._used(), f"fitting {described.title}")
         self.events.model(described.name, described.title, "started")
         start = self.clock.now()
-        share = left / waiting if described.kind == "dl" else _SHARE * left
+        share = left / waiting if described.kind == "dl" else (_SHARE if self.took else _FIRST_SHARE) * left
         try:
             candidate, history = self._fit(described, {}, start + share)
             entry.fit_s = self.clock.now() - start
@@ -371,7 +386,7 @@ class Contest:
             key=lambda some: metrics.loss(np.mean([given[one.name] for one in some], axis=0), truth),
         )
         mean = np.mean([given[one.name] for one in best], axis=0)
-        if metrics.loss(mean, truth) >= (able[0].loss or 0.0):
+        if metrics.loss(mean, truth) >= _SURER * (able[0].loss or 0.0):
             return
         described = self._blended([one.name for one in best])
         entry = self.entries[BLEND] = Entry(BLEND, BLEND_TITLE, params={"members": [one.name for one in best]})
@@ -410,7 +425,7 @@ class Contest:
         names = entry.params["members"] if name == BLEND else [name]
         if any(one not in self.fitted for one in names):
             return
-        expected = 1.0 + 2.0 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 0.0)
+        expected = 1.0 + 1.6 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 0.0)
         if expected > self._left():
             self.notes.append(f"{entry.title} was not fitted once more on all rows: no time was left.")
             return
