@@ -122,11 +122,13 @@ def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
 async def _live(visit: Visit, one: Experiment) -> None:
     """Loss and accuracy by epoch, of the networks that learn or have learnt, the latest first."""
     page = await in_thread(results.experiment_events, visit.services, one.id, since=0, limit=5000)
-    epochs: dict[str, list[dict[str, Any]]] = {}
+    # A run that goes on after a cut tells its earlier epochs again: the last word on an epoch counts.
+    told: dict[str, dict[int, dict[str, Any]]] = {}
     for event in page.items:
         if event.get("event") == "epoch":
-            epochs.setdefault(str(event.get("name")), []).append(event)
-    for name, rows in list(epochs.items())[::-1][:MOST_LIVE]:
+            told.setdefault(str(event.get("name")), {})[int(event["epoch"])] = event
+    for name, epochs in list(told.items())[::-1][:MOST_LIVE]:
+        rows = [epochs[at] for at in sorted(epochs)]
         with parts.panel(f"{name}, epoch {rows[-1]['epoch']}"), ui.element("div").classes("columns"):
             for what, title in (("acc", "Accuracy"), ("loss", "Loss")):
                 if any(row.get(what) is not None for row in rows):
