@@ -26,6 +26,7 @@ async def build(visit: Visit) -> None:
     services, experiment_id = visit.services, visit.number("experiment_id")
     one = await in_thread(experiments.get_experiment, services, experiment_id)
     shown: tuple[Any, ...] = ()
+    epochs = Epochs(visit, experiment_id)
 
     async def refresh() -> None:
         nonlocal one, shown
@@ -45,7 +46,8 @@ async def build(visit: Visit) -> None:
     @ui.refreshable
     async def live() -> None:
         if one.kind == "dl" and words.under_way(one.state):
-            await _live(visit, one)
+            await epochs.read()
+            epochs.show()
 
     @ui.refreshable
     async def found() -> None:
@@ -119,22 +121,37 @@ def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
         parts.button("Delete", delete, icon="delete", kind="danger")
 
 
-async def _live(visit: Visit, one: Experiment) -> None:
-    """Loss and accuracy by epoch, of the networks that learn or have learnt, the latest first."""
-    page = await in_thread(results.experiment_events, visit.services, one.id, since=0, limit=5000)
-    # A run that goes on after a cut tells its earlier epochs again: the last word on an epoch counts.
-    told: dict[str, dict[int, dict[str, Any]]] = {}
-    for event in page.items:
-        if event.get("event") == "epoch":
-            told.setdefault(str(event.get("name")), {})[int(event["epoch"])] = event
-    for name, epochs in list(told.items())[::-1][:MOST_LIVE]:
-        rows = [epochs[at] for at in sorted(epochs)]
-        with parts.panel(f"{name}, epoch {rows[-1]['epoch']}"), ui.element("div").classes("columns"):
-            for what, title in (("acc", "Accuracy"), ("loss", "Loss")):
-                if any(row.get(what) is not None for row in rows):
-                    with ui.element("div"):
-                        charts.chart(drawing.history(rows, what), f"{title} of {name} by epoch")
-                        parts.text("p", title, "muted")
+class Epochs:
+    """What networks of a run told of their epochs so far; read on from where the last look ended."""
+
+    def __init__(self, visit: Visit, experiment_id: int) -> None:
+        self._visit = visit
+        self._id = experiment_id
+        self._since = 0
+        self._told: dict[str, dict[int, dict[str, Any]]] = {}
+
+    async def read(self) -> None:
+        """Take in what is new."""
+        while True:
+            page = await in_thread(results.experiment_events, self._visit.services, self._id, since=self._since)
+            for event in page.items:
+                if event.get("event") == "epoch":
+                    # A run that goes on after a cut tells its earlier epochs again: the last word counts.
+                    self._told.setdefault(str(event.get("name")), {})[int(event["epoch"])] = event
+            if page.next == self._since or not page.items:
+                return
+            self._since = page.next
+
+    def show(self) -> None:
+        """Loss and accuracy by epoch, the network that learnt last first."""
+        for name, epochs in list(self._told.items())[::-1][:MOST_LIVE]:
+            rows = [epochs[at] for at in sorted(epochs)]
+            with parts.panel(f"{name}, epoch {rows[-1]['epoch']}"), ui.element("div").classes("columns"):
+                for what, title in (("acc", "Accuracy"), ("loss", "Loss")):
+                    if any(row.get(what) is not None for row in rows):
+                        with ui.element("div"):
+                            charts.chart(drawing.history(rows, what), f"{title} of {name} by epoch")
+                            parts.text("p", title, "muted")
 
 
 def _result(one: Experiment, result: dict[str, Any]) -> None:
