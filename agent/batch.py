@@ -6,7 +6,7 @@ may drop the second, so an alert must not carry quiet ballast, nor quiet flows a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,8 +44,9 @@ _FLOW_COLUMNS: Final = {
 class Rows:
     """Some flows that leave the host: `flows` [n] of `FLOW`, `matrix` [n, F], and what was decided about them.
 
-    `reasons` has an entry for each alert, by its row. `hours` [n] are those in whose histograms the scores were
-    counted, `weighed` [n] whether with weight (agent/counting.py); None where nobody counts.
+    `reasons` has an entry for each alert, by its row, `families` for those that look like a family of labelled attacks,
+    with its share, 0 to 1. `hours` [n] are those in whose histograms the scores were counted, `weighed` [n] whether
+    with weight (agent/counting.py); None where nobody counts.
     """
 
     flows: NDArray
@@ -56,6 +57,7 @@ class Rows:
     reasons: dict[int, tuple[Reason, ...]]
     hours: NDArray[np.uint64] | None = None
     weighed: NDArray[np.bool_] | None = None
+    families: dict[int, tuple[str, float]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.flows)
@@ -72,6 +74,7 @@ class Rows:
             reasons={place[row]: reasons for row, reasons in self.reasons.items() if row in place},
             hours=None if self.hours is None else self.hours[rows],
             weighed=None if self.weighed is None else self.weighed[rows],
+            families={place[row]: likely for row, likely in self.families.items() if row in place},
         )
 
 
@@ -101,6 +104,8 @@ def build(rows: Rows, origin: Origin, health: batch_pb2.SensorHealth, *, created
         alert = batch.alerts.add(row=row, score=float(rows.scores[row]), threshold=origin.threshold)
         if rows.hours is not None and rows.weighed is not None:
             alert.hour_ms, alert.weighed = int(rows.hours[row]), bool(rows.weighed[row])
+        if row in rows.families:
+            alert.family, alert.family_share = rows.families[row]
         for reason in rows.reasons.get(row, ()):
             alert.reasons.add(
                 feature=reason.feature,
@@ -146,8 +151,10 @@ def _joined(parts: Sequence[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
     reasons: dict[int, tuple[Reason, ...]] = {}
+    families: dict[int, tuple[str, float]] = {}
     start = 0
     for part in parts:
+        families |= {start + row: likely for row, likely in part.families.items()}
         reasons |= {start + row: entry for row, entry in part.reasons.items()}
         start += len(part)
     return Rows(
@@ -159,6 +166,7 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         reasons=reasons,
         hours=_all_of([part.hours for part in parts]),
         weighed=_all_of([part.weighed for part in parts]),
+        families=families,
     )
 
 

@@ -103,11 +103,18 @@ class Pipeline:
         decided = decide(scores, rule, left, self._chance(len(flows)))
         raised = decided.raised
         reasons = self._explain(matrix, raised)
+        families = self._name(matrix, raised)
         self._budget.spend(len(raised))
         self.alerts += len(raised)
         self.capped += decided.capped
         return Rows(
-            flows=flows, matrix=matrix, scores=scores, codes=decided.codes, weights=decided.weights, reasons=reasons
+            flows=flows,
+            matrix=matrix,
+            scores=scores,
+            codes=decided.codes,
+            weights=decided.weights,
+            reasons=reasons,
+            families=families,
         )
 
     def _explain(self, matrix: NDArray[np.float32], raised: NDArray[np.intp]) -> dict[int, tuple[Reason, ...]]:
@@ -119,6 +126,14 @@ class Pipeline:
             row: strongest(contract.FEATURES, observed[place], contributions[place], expected[place])
             for place, row in enumerate(raised.tolist())
         }
+
+    def _name(self, matrix: NDArray[np.float32], raised: NDArray[np.intp]) -> dict[int, tuple[str, float]]:
+        """The family an alert looks like and its share, by row, where the model has a classifier and it names one."""
+        if not len(raised) or self._scorer is None:
+            return {}
+        named = zip(raised.tolist(), self._scorer.likely(matrix[raised]), strict=True)
+        # A share rounded above 1 would be refused on the wire.
+        return {row: (likely[0], min(likely[1], 1.0)) for row, likely in named if likely is not None}
 
 
 def leaving(rows: Rows) -> Rows:

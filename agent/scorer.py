@@ -24,7 +24,7 @@ import numpy as np
 import onnxruntime
 
 from agent.errors import ModelRefused
-from agent.onnx_file import MOST_BYTES, require_plain
+from agent.onnx_file import MOST_BYTES, only, require_plain
 from protos import contract
 from protos.manifest import CLASS_SCORES, INPUT, METADATA_KEY, OUTPUTS, ManifestError, parse, require_contract
 
@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 MOST_SCORE: Final = 1e6
-_CHUNK: Final = 512
+_CHUNK: Final = 256
 """Rows a run of the graph: enough for full speed, few enough that its intermediate tensors stay small."""
 _FATAL_ONLY: Final = 4
+
+SCORE: Final = OUTPUTS[0]
 
 LIKELY: Final = 0.5
 """Share from which a class is named."""
@@ -61,17 +63,12 @@ class Scorer:
             )
         require_plain(data)
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+            self._session = _session(data)
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # the runtime has a dozen kinds and promises none
-            raise ModelRefused(
-                f"loading model {path}: the runtime refuses it ({_first_line(error)}); it is damaged or needs a newer "
-                "onnxruntime"
-            ) from error
+            raise _unloadable(path, error) from error
         self._run_options = onnxruntime.RunOptions()
         self._run_options.log_severity_level = _FATAL_ONLY
-        # Without it every run also computes contributions and expectations, which only alerts need.
-        self._run_options.only_execute_path_to_fetches = True
         try:
             self.manifest: Manifest = parse(metadata.get(METADATA_KEY))
             require_contract(self.manifest)
@@ -79,6 +76,11 @@ class Scorer:
             raise ModelRefused(f"loading model {path}: {error}") from error
         self.unusable = 0
         self._require_signature(path)
+        try:
+            # A session of its own: a run computes every output its graph has, and most rows need their score alone.
+            self._scoring = _session(only(data, [SCORE]))
+        except Exception as error:
+            raise _unloadable(path, error) from error
         self._self_test(path)
 
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -86,7 +88,7 @@ class Scorer:
         scores = np.empty(len(rows), dtype=np.float32)
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
-            scores[start : start + _CHUNK] = self._run(["score"], part, self._failing)[0]
+            scores[start : start + _CHUNK] = self._run([SCORE], part, self._failing)[0]
         if not np.isfinite(scores).all():
             self.unusable += int(np.isnan(scores).sum())
             scores = np.nan_to_num(scores, nan=0.0, posinf=MOST_SCORE, neginf=0.0)
@@ -131,7 +133,8 @@ class Scorer:
 
     def _run(self, outputs: list[str], rows: NDArray[np.float32], doing: str) -> list[NDArray[np.float32]]:
         try:
-            result: list[NDArray[np.float32]] = self._session.run(
+            session = self._scoring if outputs == [SCORE] else self._session
+            result: list[NDArray[np.float32]] = session.run(
                 outputs, {INPUT: np.ascontiguousarray(rows, dtype=np.float32)}, self._run_options
             )
         except Exception as error:
@@ -165,7 +168,7 @@ class Scorer:
         if not len(rows):
             raise ModelRefused(f"loading model {path}: it carries no self-test rows; train it with this version")
         doing = f"loading model {path}: its self-test"
-        [scores] = self._run(["score"], rows, doing)
+        [scores] = self._run([SCORE], rows, doing)
         contributions, expected = self._run(["contributions", "expected"], rows, doing)
         shapes = (scores.shape, contributions.shape, expected.shape)
         if shapes != ((len(rows),), rows.shape, rows.shape):
@@ -188,6 +191,10 @@ def contract_size() -> int:
     return len(contract.FEATURES)
 
 
+def _session(data: bytes) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(data, _options(), providers=["CPUExecutionProvider"])
+
+
 def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -208,6 +215,13 @@ def _read(path: Path) -> bytes:
     if len(data) > MOST_BYTES:
         raise ModelRefused(f"reading model {path}: larger than {MOST_BYTES >> 20} MiB; no model of ours is")
     return data
+
+
+def _unloadable(path: Path, error: Exception) -> ModelRefused:
+    return ModelRefused(
+        f"loading model {path}: the runtime refuses it ({_first_line(error)}); it is damaged or needs a newer "
+        "onnxruntime"
+    )
 
 
 def _first_line(error: Exception) -> str:

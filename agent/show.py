@@ -11,7 +11,7 @@ from agent.detector import Decision
 from agent.meter import Meter
 from agent.pipeline import Pipeline, leaving
 from agent.sensor import uniforms
-from protos import contract
+from protos import contract, likeness
 from protos.v1 import batch_pb2, flow_pb2
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def decode(payload: bytes) -> dict[str, Any]:
                 "row": alert.row,
                 "score": alert.score,
                 "threshold": alert.threshold,
+                "family": alert.family,
+                "family_share": alert.family_share,
                 "reasons": [{field.name: value for field, value in reason.ListFields()} for reason in alert.reasons],
             }
             for alert in batch.alerts
@@ -103,6 +105,8 @@ def readable(batch: dict[str, Any]) -> str:
         lines.append(f"    features that are not 0: {values}")
         if row in alerts:
             lines.append(f"    alert, because the score reaches {alerts[row]['threshold']:.3f}:")
+            if alerts[row]["family"]:
+                lines.append(f"      {likeness.sentence(alerts[row]['family'], alerts[row]['family_share'])}")
             lines += [f"      {reason['text']} ({100 * reason['share']:.0f} %)" for reason in alerts[row]["reasons"]]
     return "\n".join(lines)
 

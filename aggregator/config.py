@@ -93,7 +93,9 @@ class AggregatorConfig:
 
     workbench_upload_mib: int = setting(1024, "Largest file that may be uploaded to the workbench. MiB.")
     workbench_quota_mib: int = setting(20_480, "Room for all files of the workbench. MiB.")
-    workbench_user_quota_mib: int = setting(10_240, "Room for the data sets of one user. MiB.")
+    workbench_user_quota_mib: int = setting(
+        10_240, "Room for the data sets, experiments and predictions of one user. MiB."
+    )
     workbench_free_mib: int = setting(1024, "Room that must stay free on the disk beside an upload. MiB.")
     workbench_rows: int = setting(5_000_000, "Most rows of a data set.")
     workbench_columns: int = setting(2_000, "Most columns of a data set.")
@@ -105,7 +107,7 @@ class AggregatorConfig:
     workbench_light_memory_mib: int = setting(3072, "Memory for data any other work of the workbench may use. MiB.")
     workbench_hours: float = setting(12.0, "Time an experiment may take, whatever its own budget says. Hours.")
     workbench_light_minutes: float = setting(60.0, "Time an import, a profile or a prediction may take. Minutes.")
-    workbench_short_seconds: float = setting(120.0, "Time a plot, an explanation or a single row may take. Seconds.")
+    workbench_short_seconds: float = setting(240.0, "Time a plot, an explanation or a single row may take. Seconds.")
     workbench_leave_running: bool = setting(
         True, "Leave work running when the aggregator stops, and follow it again at the next start."
     )

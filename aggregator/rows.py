@@ -13,7 +13,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from aggregator.calibration.promised import GroupPromise as GroupPromise  # noqa: PLC0414, TC001 - likewise
 from aggregator.learning.lessons import Label as Label  # noqa: PLC0414, TC001 - a row like the others; shapes read it at run time
-from aggregator.triage.timeline import TimelinePart as TimelinePart  # noqa: PLC0414, TC001 - as above
+from aggregator.triage.dossier import Incident as Incident  # noqa: PLC0414 - likewise
+from aggregator.triage.dossier import IncidentDetail as IncidentDetail  # noqa: PLC0414 - likewise
+from aggregator.triage.timeline import TimelinePart as TimelinePart  # noqa: PLC0414 - as above
 
 Row = TypeVar("Row")
 
@@ -99,6 +101,8 @@ class Alert:
     verdict: str | None
     incident_id: int | None
     suppression_id: int | None  # the rule that calls it normal here
+    family: str | None  # of labelled attacks, which it looks like to the model; None: none, or it cannot say
+    family_share: float | None  # the classifier's, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,45 +140,6 @@ class AlertDetail:
     features: dict[str, float]  # observed, contract order
     health: Health  # of the sensor when it raised the alert
     labels: tuple[Label, ...]  # verdict history, newest first
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """Alerts that belong together. The id stays while the incident grows."""
-
-    id: int
-    kind: str  # one of incidents.KINDS
-    title: str  # one plain sentence
-    src_ip: str | None  # None when there are many sources
-    dst_ip: str | None  # None when there are many targets
-    sources: int
-    targets: int
-    ports: int
-    hosts: tuple[str, ...]  # addresses involved, at most 50
-    agents: tuple[str, ...]
-    first_seen_ms: int
-    last_seen_ms: int
-    updated_ms: int
-    alerts: int
-    max_score: float
-    reasons: tuple[Reason, ...]  # strongest over its alerts
-    verdict: str | None  # of its alerts, "mixed" when they differ, None while some have none
-    state: str  # open | closed | suppressed
-    conversations: int  # a long flow raises several alerts and is one conversation
-    evidence: tuple[str, ...]  # sentences with numbers
-    suppressed: int  # alerts that a rule calls normal here
-    active_ms: int  # when its latest alert arrived
-    reopened: int  # how often an alert joined after it was closed
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentDetail:
-    """An incident with its strongest alerts (at most 200), its verdict history, and when its alerts began."""
-
-    incident: Incident
-    alerts: tuple[Alert, ...]
-    labels: tuple[Label, ...]
-    timeline: tuple[TimelinePart, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class Seen:
     score: float = 4.2
     lasted_ms: int = 900
     reasons: Sequence[tuple[str, float, float, float, str]] = ()
+    family: str = ""
+    family_share: float = 0.0
 
 
 def scan(src: str = "10.20.0.66", dst: str = "10.20.0.5", ports: int = 12) -> list[Seen]:
@@ -115,7 +117,8 @@ def batch(seen: Sequence[Seen], *, model: str, health: dict[str, Any], quiet: in
             batch_pb2.Reason(feature=name, observed=observed, expected=expected, share=share, text=text)
             for name, observed, expected, share, text in flow.reasons
         ]
-        alerts.append(batch_pb2.Alert(row=row, score=flow.score, threshold=3.0, reasons=reasons))
+        named = {"family": flow.family, "family_share": flow.family_share}
+        alerts.append(batch_pb2.Alert(row=row, score=flow.score, threshold=3.0, reasons=reasons, **named))
     message = batch_pb2.Batch(
         feature_digest=contract.DIGEST,
         model_digest=model,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aggregator.cli import verbs
 from aggregator.cli.tables import clean, endpoint, field, protocol, show, when
+from protos import likeness
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +23,7 @@ COLUMNS = (
     ("score", lambda row: f"{row['score']:.2f}"),
     ("incident", lambda row: field("incident_id", row["incident_id"])),
     ("verdict", lambda row: row["verdict"] or "-"),
+    ("looks like", lambda row: row["family"] or "-"),
     ("why", lambda row: row["reasons"][0]["text"] if row["reasons"] else "-"),
 )
 
@@ -35,6 +37,7 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--incident", type=int, metavar="ID", help="of this incident")
     made.add_argument("--verdict", choices=("none", "benign", "malicious", "unsure"), help="judged like this")
     made.add_argument("--host", metavar="ADDRESS", help="at either end")
+    made.add_argument("--family", help="looks like this family of attacks to the model")
     made.add_argument("--min-score", type=float, metavar="S", help="at least this strange")
     made.add_argument("--since-ms", type=int, metavar="MS", help="received at or after this time")
     made.add_argument("--until-ms", type=int, metavar="MS", help="received before this time")
@@ -52,6 +55,7 @@ def list_alerts(client: Client, options: argparse.Namespace) -> None:
         incident=options.incident,
         verdict=options.verdict,
         host=options.host,
+        family=options.family,
         min_score=options.min_score,
         since_ms=options.since_ms,
         until_ms=options.until_ms,
@@ -65,6 +69,8 @@ def show_alert(client: Client, options: argparse.Namespace) -> None:
     verbs.print_one(alert, options, hidden=("reasons", "features", "health", "labels"))
     if options.json:
         return
+    if alert["family"]:
+        print(f"reason        {clean(likeness.sentence(alert['family'], alert['family_share']))}")
     for reason in alert["reasons"]:
         print(f"reason  {reason['share']:4.0%}  {clean(reason['text'])}")
     for label in alert["labels"]:

@@ -218,7 +218,7 @@ _ALERT_COLUMNS: Final = (
     "protocol", "ip_version", "vlan_id", "end", "first_seen_ms", "last_seen_ms", "received_ms", "packets", "bytes",
     "score", "threshold", "model_digest", "policy_version", "reasons", "health", "features",
     "src_packets", "src_bytes", "dst_bytes", "opened", "refused", "unanswered", "deviation",
-    "counted_ms", "weighed",
+    "counted_ms", "weighed", "family", "family_share",
 )  # fmt: skip
 _INSERT_ALERT: Final = (
     f"INSERT INTO alerts ([{'], ['.join(_ALERT_COLUMNS)}]) "  # noqa: S608 - our own names

@@ -18,7 +18,7 @@ from aggregator.config import AGENT_ID, DIGEST, EPOCH
 from aggregator.errors import RecordRefused
 from aggregator.rows import Health
 from aggregator.triage import points
-from protos import contract
+from protos import contract, likeness
 from protos.v1 import batch_pb2
 
 if TYPE_CHECKING:
@@ -179,6 +179,9 @@ def _alert_row(  # noqa: PLR0917 - the parts of one batch
         reasons.append({"feature": reason.feature, **kept, "text": clean(reason.text)})
     if not (math.isfinite(alert.score) and math.isfinite(alert.threshold)):
         raise contract.ContractError("an alert's score or threshold is not finite")
+    if not 0 <= alert.family_share <= 1:
+        raise contract.ContractError("an alert's share of a family is not between 0 and 1")
+    family = clean(alert.family)[: likeness.LONGEST].strip()
     numbers = {
         name: int(columns[name][row])
         for name in ("src_port", "dst_port", "protocol", "ip_version", "vlan_id", "end", "packets", "bytes")
@@ -200,6 +203,8 @@ def _alert_row(  # noqa: PLR0917 - the parts of one batch
         "features": matrix[row].tobytes(),
         "counted_ms": min(alert.hour_ms, LATEST_MS),
         "weighed": int(alert.weighed),
+        "family": family,
+        "family_share": float(alert.family_share) if family else 0.0,
         **points.columns_of(
             {trait: float(matrix[row, place]) for trait, place in _TRAITS.items()},
             numbers["protocol"],

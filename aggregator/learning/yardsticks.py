@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from aggregator.config import AggregatorConfig
+
 ATTACKS: Final = "attacks"
 GOLDEN: Final = "golden"
 PURPOSES: Final = (ATTACKS, GOLDEN)
@@ -36,6 +38,15 @@ ABOUT_KEY: Final = b"anomaflow.set"
 FORMAT: Final = "anomaflow-set-1"
 MOST_BYTES: Final = 64 << 20
 MOST_ROWS: Final = 100_000
+
+
+def judges(db: sqlite3.Connection, config: AggregatorConfig) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What every new model is judged by: sources of attacks, and golden ones. Of the settings, and the sets in use."""
+
+    def files(purpose: str) -> list[str]:
+        return [str(file_of(config.sets_dir, one)) for one in in_use(db) if one.purpose == purpose]
+
+    return (*config.baseline_attacks, *files(ATTACKS)), (*config.baseline_golden, *files(GOLDEN))
 
 
 def file_of(folder: Path, one: FrozenSet) -> Path:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from aggregator.clock import Clock
     from aggregator.config import AggregatorConfig
     from aggregator.events import Events
-    from aggregator.learning.lessons import FrozenSet
     from aggregator.models.registry import Registry
     from aggregator.storage.lake import Lake
     from aggregator.storage.store import Store
@@ -184,7 +183,7 @@ class Jobs:
         held = folder / "held.json"
         holding = await asyncio.to_thread(self._store.read, lambda db: quarantine.held(db, now_ms=self._clock.now_ms()))
         held.write_text(json.dumps(holding), encoding="utf-8")
-        in_use = await asyncio.to_thread(self._store.read, yardsticks.in_use)
+        attacks, golden = await asyncio.to_thread(self._store.read, lambda db: yardsticks.judges(db, self._config))
         champion = self._registry.champion()
         arguments = training.fit_arguments(
             out=folder / "model.onnx",
@@ -195,8 +194,8 @@ class Jobs:
             labelled_rows=await asyncio.to_thread(self._lake.labelled_rows),
             champion=None if champion is None else self._registry.path(champion.digest),
             params=params,
-            attacks=(*self._config.baseline_attacks, *self._set_files(in_use, yardsticks.ATTACKS)),
-            golden=(*self._config.baseline_golden, *self._set_files(in_use, yardsticks.GOLDEN)),
+            attacks=attacks,
+            golden=golden,
             held=held,
         )
         command = processes.resolve_command(self._config.trainer_command) + arguments
@@ -280,9 +279,6 @@ class Jobs:
             lambda db: db.execute(f"UPDATE jobs SET {assignments} WHERE id = :id", {**values, "id": job_id})  # noqa: S608
         )
         self._events.publish("job", id=job_id)
-
-    def _set_files(self, in_use: tuple[FrozenSet, ...], purpose: str) -> tuple[str, ...]:
-        return tuple(str(yardsticks.file_of(self._config.sets_dir, one)) for one in in_use if one.purpose == purpose)
 
     def _folder(self, job_id: int) -> Path:
         return self._config.jobs_dir / str(job_id)

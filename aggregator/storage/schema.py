@@ -1,7 +1,8 @@
 """The tables, as migrations: decorated functions that run once each, in this order, inside a transaction.
 
-A migration that has been released is never edited; a change is a new function at the end. Labels and audit are
-append-only, and triggers hold them to it. Times are UTC milliseconds.
+A migration that has been released is never edited; a change is a new function at the end of additions.py. Labels,
+audit, rules of what is normal and steps about incidents are append-only, and triggers hold them to it. Times are UTC
+milliseconds.
 """
 
 from __future__ import annotations
@@ -25,16 +26,24 @@ def migration(step: Callable[[sqlite_utils.Database], None]) -> Callable[[sqlite
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the database of `connection` to the newest schema."""
+    _complete()
     if pending(connection):
         migrations.apply(sqlite_utils.Database(connection))
 
 
 def pending(connection: sqlite3.Connection) -> list[str]:
     """Names of migrations that have not run."""
+    _complete()
     return [migration.name for migration in migrations.pending(sqlite_utils.Database(connection))]
 
 
-def _script(db: sqlite_utils.Database, *statements: str) -> None:
+def _complete() -> None:
+    """Later migrations register themselves when their module is read."""
+    from aggregator.storage import additions  # noqa: F401
+
+
+def script(db: sqlite_utils.Database, *statements: str) -> None:
+    """Run statements within the transaction of a migration."""
     # Not executescript: it commits, and a migration must be one transaction.
     for statement in statements:
         db.execute(statement)
@@ -43,7 +52,7 @@ def _script(db: sqlite_utils.Database, *statements: str) -> None:
 @migration
 def fleet(db: sqlite_utils.Database) -> None:
     """Agents, how far each has been stored, and what they sent."""
-    _script(
+    script(
         db,
         """
         CREATE TABLE agents (
@@ -92,7 +101,7 @@ def fleet(db: sqlite_utils.Database) -> None:
 @migration
 def findings(db: sqlite_utils.Database) -> None:
     """Alerts, the incidents they form, and the verdicts on them."""
-    _script(
+    script(
         db,
         """
         CREATE TABLE incidents (
@@ -155,15 +164,15 @@ def findings(db: sqlite_utils.Database) -> None:
         ) STRICT, WITHOUT ROWID
         """,
         "CREATE INDEX label_alerts_by_label ON label_alerts (label_id)",
-        *_append_only("labels"),
-        *_append_only("label_alerts"),
+        *append_only("labels"),
+        *append_only("label_alerts"),
     )
 
 
 @migration
 def registry(db: sqlite_utils.Database) -> None:
     """Models, who reigned when, policies, and training runs."""
-    _script(
+    script(
         db,
         """
         CREATE TABLE models (
@@ -207,7 +216,7 @@ def registry(db: sqlite_utils.Database) -> None:
 @migration
 def people(db: sqlite_utils.Database) -> None:
     """Accounts, sessions, tokens, and the audit log."""
-    _script(
+    script(
         db,
         """
         CREATE TABLE users (
@@ -237,14 +246,14 @@ def people(db: sqlite_utils.Database) -> None:
             detail TEXT NOT NULL, hash TEXT NOT NULL
         ) STRICT
         """,
-        *_append_only("audit"),
+        *append_only("audit"),
     )
 
 
 @migration
 def learning(db: sqlite_utils.Database) -> None:
     """Verdicts on flows that raised no alert, their expiry and family; frozen sets."""
-    _script(
+    script(
         db,
         # A CHECK cannot be altered: the table is made anew under its name; references are looked at when all is done.
         "PRAGMA defer_foreign_keys = ON",
@@ -266,7 +275,7 @@ def learning(db: sqlite_utils.Database) -> None:
         "CREATE INDEX labels_by_target ON labels (target, target_id)",
         "CREATE INDEX labels_by_time ON labels (at_ms)",
         "CREATE INDEX labels_expiring ON labels (expires_ms) WHERE expires_ms IS NOT NULL",
-        *_append_only("labels"),
+        *append_only("labels"),
         # People contradict each other on it: it is not trained on until that is settled.
         "ALTER TABLE alerts ADD COLUMN disputed INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX alerts_disputed ON alerts (id) WHERE disputed = 1",
@@ -298,7 +307,7 @@ def learning(db: sqlite_utils.Database) -> None:
 @migration
 def recognised_incidents(db: sqlite_utils.Database) -> None:
     """What incidents are recognised by, their evidence, and rules that say what is normal here."""
-    _script(
+    script(
         db,
         "ALTER TABLE alerts ADD COLUMN src_packets INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE alerts ADD COLUMN src_bytes INTEGER NOT NULL DEFAULT 0",
@@ -332,8 +341,8 @@ def recognised_incidents(db: sqlite_utils.Database) -> None:
             UNIQUE (suppression_id, how)
         ) STRICT
         """,
-        *_append_only("suppressions"),
-        *_append_only("suppression_ends"),
+        *append_only("suppressions"),
+        *append_only("suppression_ends"),
         # A pair is one whoever spoke first.
         "UPDATE incidents SET anchor = substr(anchor, instr(anchor, '>') + 1) || '>' || "
         "substr(anchor, 1, instr(anchor, '>') - 1) WHERE rule = 'pair' "
@@ -365,7 +374,7 @@ def recognised_incidents(db: sqlite_utils.Database) -> None:
 @migration
 def promises(db: sqlite_utils.Database) -> None:
     """Scores counted by agents, groups of agents, and what a policy's threshold rests on."""
-    _script(
+    script(
         db,
         """
         CREATE TABLE score_counts (
@@ -388,90 +397,8 @@ def promises(db: sqlite_utils.Database) -> None:
     )
 
 
-@migration
-def workbench(db: sqlite_utils.Database) -> None:
-    """Spawned work, data sets and their versions, experiments, predictions, kept plots, promotions."""
-    _script(
-        db,
-        """
-        CREATE TABLE works (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            kind TEXT NOT NULL, about TEXT NOT NULL, folder TEXT NOT NULL, lane TEXT NOT NULL,
-            "order" TEXT NOT NULL, state TEXT NOT NULL, asked TEXT NOT NULL DEFAULT '',
-            stage TEXT NOT NULL DEFAULT '', fraction REAL NOT NULL DEFAULT 0,
-            message TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
-            pid INTEGER, born TEXT NOT NULL DEFAULT '', events_from INTEGER NOT NULL DEFAULT 0,
-            attempts INTEGER NOT NULL DEFAULT 0, steps INTEGER NOT NULL DEFAULT 0,
-            exit_code INTEGER, "by" TEXT NOT NULL,
-            created_ms INTEGER NOT NULL, started_ms INTEGER, ended_ms INTEGER
-        ) STRICT
-        """,
-        "CREATE INDEX works_under_way ON works (lane, id) WHERE state IN ('queued', 'running')",
-        """
-        CREATE TABLE datasets (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            name TEXT NOT NULL, "by" TEXT NOT NULL, created_ms INTEGER NOT NULL, deleted_ms INTEGER
-        ) STRICT
-        """,
-        "CREATE UNIQUE INDEX datasets_by_name ON datasets (name) WHERE deleted_ms IS NULL",
-        """
-        CREATE TABLE dataset_versions (
-            dataset_id INTEGER NOT NULL REFERENCES datasets, version INTEGER NOT NULL,
-            state TEXT NOT NULL, source_kind TEXT NOT NULL, source_what TEXT NOT NULL, source_format TEXT NOT NULL,
-            row_count INTEGER, column_count INTEGER, bytes INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '',
-            warnings TEXT NOT NULL DEFAULT '[]', label TEXT, profiled INTEGER NOT NULL DEFAULT 0,
-            error TEXT NOT NULL DEFAULT '', work_id INTEGER REFERENCES works,
-            "by" TEXT NOT NULL, created_ms INTEGER NOT NULL, deleted_ms INTEGER,
-            PRIMARY KEY (dataset_id, version)
-        ) STRICT
-        """,
-        """
-        CREATE TABLE experiments (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            name TEXT NOT NULL, kind TEXT NOT NULL,
-            dataset_id INTEGER NOT NULL, dataset_version INTEGER NOT NULL,
-            test_dataset_id INTEGER, test_dataset_version INTEGER,
-            settings TEXT NOT NULL, label TEXT, task TEXT NOT NULL DEFAULT '',
-            models_done INTEGER NOT NULL DEFAULT 0, metric TEXT NOT NULL DEFAULT '', best TEXT NOT NULL DEFAULT '',
-            best_title TEXT NOT NULL DEFAULT '', value REAL, test_value REAL, bytes INTEGER NOT NULL DEFAULT 0,
-            work_id INTEGER NOT NULL REFERENCES works, "by" TEXT NOT NULL, created_ms INTEGER NOT NULL,
-            deleted_ms INTEGER,
-            FOREIGN KEY (dataset_id, dataset_version) REFERENCES dataset_versions,
-            FOREIGN KEY (test_dataset_id, test_dataset_version) REFERENCES dataset_versions
-        ) STRICT
-        """,
-        "CREATE INDEX experiments_by_dataset ON experiments (dataset_id, id)",
-        """
-        CREATE TABLE predictions (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            experiment_id INTEGER NOT NULL REFERENCES experiments, model TEXT NOT NULL, source TEXT NOT NULL,
-            dataset_id INTEGER, dataset_version INTEGER, row_count INTEGER, anomalies INTEGER,
-            bytes INTEGER NOT NULL DEFAULT 0, work_id INTEGER NOT NULL REFERENCES works,
-            "by" TEXT NOT NULL, created_ms INTEGER NOT NULL, deleted_ms INTEGER,
-            FOREIGN KEY (dataset_id, dataset_version) REFERENCES dataset_versions
-        ) STRICT
-        """,
-        "CREATE INDEX predictions_by_experiment ON predictions (experiment_id, id)",
-        """
-        CREATE TABLE plots (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            dataset_id INTEGER NOT NULL, version INTEGER NOT NULL, title TEXT NOT NULL, kind TEXT NOT NULL,
-            request TEXT NOT NULL, "by" TEXT NOT NULL, created_ms INTEGER NOT NULL,
-            FOREIGN KEY (dataset_id, version) REFERENCES dataset_versions
-        ) STRICT
-        """,
-        """
-        CREATE TABLE promotions (
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
-            experiment_id INTEGER NOT NULL REFERENCES experiments, model TEXT NOT NULL, reason TEXT NOT NULL,
-            digest TEXT NOT NULL DEFAULT '', gate_passed INTEGER, work_id INTEGER NOT NULL REFERENCES works,
-            "by" TEXT NOT NULL, created_ms INTEGER NOT NULL
-        ) STRICT
-        """,
-    )
-
-
-def _append_only(table: str) -> list[str]:
+def append_only(table: str) -> list[str]:
+    """Triggers that hold a table to it that nothing in it changes or goes."""
     return [
         f"CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table} "
         f"BEGIN SELECT raise(ABORT, '{table} is append-only'); END"

@@ -22,7 +22,10 @@ END_NAMES: Final = {0: "", 1: "idle", 2: "active", 3: "tcp", 4: "half-open", 5: 
 """Why a flow ended, in words: `EndReason` of flow.proto."""
 
 
-_TEXT: Final = "src_ip || ':' || src_port || ' ' || dst_ip || ':' || dst_port || ' ' || agent_id || ' ' || reasons"
+_TEXT: Final = (
+    "src_ip || ':' || src_port || ' ' || dst_ip || ':' || dst_port || ' ' || agent_id || ' ' || family"
+    " || ' ' || reasons"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class AlertFilter:
     min_score: float | None = None
     host: str | None = None  # either end
     suppressed: bool | None = None  # by a rule, or not
-    text: str | None = None  # part of addresses with ports, agent, or reasons; capitals do not matter
+    family: str | None = None  # looks like this family of attacks
+    text: str | None = None  # part of addresses with ports, agent, family, or reasons; capitals do not matter
 
     def conditions(self) -> tuple[str, list[Any]]:
         """An SQL condition and its values. Raises `Invalid` for a verdict that does not exist."""
@@ -53,6 +57,7 @@ class AlertFilter:
             ("received_ms < ?", self.until_ms),
             ("score >= ?", self.min_score),
             ("? IN (src_ip, dst_ip)", self.host),
+            ("family = ?", self.family),
             (f"instr(lower({_TEXT}), ?) > 0", None if self.text is None else self.text.lower()),
         ]
         given = [(text, value) for text, value in wanted if value is not None]
@@ -118,6 +123,16 @@ def strongest_reasons(alerts: Sequence[tuple[Reason, ...]], *, limit: int = 5) -
     )
 
 
+def families(db: sqlite3.Connection, incident_id: int) -> tuple[tuple[str, int, float], ...]:
+    """What alerts of an incident look like to their models: family, alerts and mean share, most alerts first."""
+    rows = db.execute(
+        "SELECT family, count(*) AS alerts, avg(family_share) AS share FROM alerts "
+        "WHERE incident_id = ? AND family <> '' GROUP BY family ORDER BY alerts DESC, family",
+        (incident_id,),
+    )
+    return tuple((row["family"], row["alerts"], row["share"]) for row in rows)
+
+
 def reasons(text: str) -> tuple[Reason, ...]:
     """The reasons kept as JSON."""
     return tuple(Reason(**entry) for entry in json.loads(text))
@@ -146,4 +161,6 @@ def from_row(row: sqlite3.Row) -> Alert:
         verdict=row["verdict"],
         incident_id=row["incident_id"],
         suppression_id=row["suppression_id"],
+        family=row["family"] or None,
+        family_share=row["family_share"] if row["family"] else None,
     )

@@ -2,7 +2,8 @@
 
 What state an incident is in follows from its alerts and the time: `suppressed` when a rule says of every one of them
 that it is normal here, else `open` until no alert has arrived for `PAUSE`, then `closed`. An alert
-that joins later opens it again. A verdict is another matter: it says what the incident was.
+that joins later opens it again. A verdict is another matter: it says what the incident was. So is who looks after it
+(handling.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aggregator import paging
 from aggregator.errors import Invalid, NotFound
 from aggregator.learning import labels
 from aggregator.rows import VERDICTS, Incident, IncidentDetail, Page
-from aggregator.triage import alerts, timeline
+from aggregator.triage import alerts, steps, timeline
 from aggregator.triage.incidents import BEACON, GAP_MS, KINDS, SLOW_GAP_MS
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class IncidentFilter:
     verdict: str | None = None  # none | benign | malicious | unsure | mixed
     since_ms: int | None = None  # active at or after
     host: str | None = None  # among its hosts
+    assignee: str | None = None  # none | a name
+    acknowledged: bool | None = None  # by somebody, as it is now
 
     def conditions(self) -> tuple[str, dict[str, Any]]:
         """An SQL condition and its values. Raises `Invalid` for a state, kind or verdict that does not exist."""
@@ -64,7 +67,11 @@ class IncidentFilter:
             texts.append("verdict IS NULL" if self.verdict == "none" else "verdict = :verdict")
         if self.host is not None:
             texts.append("EXISTS (SELECT 1 FROM json_each(hosts) WHERE value = :host)")
-        values = {name: getattr(self, name) for name in ("state", "kind", "verdict", "host")}
+        if self.assignee is not None:
+            texts.append("assignee IS NULL" if self.assignee == "none" else "assignee = :assignee")
+        if self.acknowledged is not None:
+            texts.append(f"acknowledged_ms IS {'NOT ' * self.acknowledged}NULL")
+        values = {name: getattr(self, name) for name in ("state", "kind", "verdict", "host", "assignee")}
         return " AND ".join(texts), {**values, "since_ms": self.since_ms or 0}
 
 
@@ -114,6 +121,7 @@ def get(db: sqlite3.Connection, incident_id: int, *, now_ms: int) -> IncidentDet
         alerts=alerts.strongest(db, survivor, limit=ALERTS_SHOWN),
         labels=labels.of_incident(db, survivor),
         timeline=timeline.parts_of(db, survivor),
+        steps=steps.of_incident(db, survivor),
     )
 
 
@@ -143,4 +151,8 @@ def from_row(row: sqlite3.Row) -> Incident:
         suppressed=row["suppressed"],
         active_ms=row["active_ms"],
         reopened=row["reopened"],
+        acknowledged_by=row["acknowledged_by"],
+        acknowledged_ms=row["acknowledged_ms"],
+        assignee=row["assignee"],
+        comments=row["comments"],
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aggregator.triage.points import ADMINISTRATION, ICMP, TCP, name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aggregator.triage.conversations import Facts
+
+
+FAMILIES_SHOWN: Final = 3
 
 
 def title(rule: str, facts: Facts) -> str:
@@ -62,6 +65,18 @@ def sentences(rule: str, facts: Facts) -> tuple[str, ...]:
 def beside(alerts: int) -> tuple[str, ...]:
     """What is said of alerts of an incident that its name is not about."""
     return (f"{_count(alerts, 'alert')} more of the same hosts belong to it.",) if alerts else ()
+
+
+def likenesses(families: Sequence[tuple[str, int, float]], alerts: int) -> tuple[str, ...]:
+    """What a taught model says of an incident's `alerts`. `families`: name, alerts and mean share, most alerts first.
+
+    It supports, and decides nothing: the incident's kind follows from its flows alone.
+    """
+    return tuple(
+        f"{_count(number, 'alert')} of {alerts} {'looks' if number == 1 else 'look'} like {family} to the model "
+        f"({share:.2f}{' on average' if number > 1 else ''})."
+        for family, number, share in families[:FAMILIES_SHOWN]
+    )
 
 
 def _extent(facts: Facts) -> str:

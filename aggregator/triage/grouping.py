@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.learning import labels
-from aggregator.triage import alerts, cases, suppressions
+from aggregator.triage import alerts, cases, steps, suppressions
 from aggregator.triage.alerts import strongest_reasons
+from aggregator.triage.evidence import likenesses
 from aggregator.triage.incidents import GAP_MS, SLOW_GAP_MS, Group, Point, group, summarise
 
 if TYPE_CHECKING:
@@ -188,10 +189,11 @@ def apply(db: sqlite3.Connection, moves: list[Move], *, now_ms: int) -> None:
             )
             incident_id = int(created.lastrowid or 0)
         else:
-            again = f"active_ms > 0 AND ? - active_ms > {cases.PAUSE} AND ? > 0"
+            again = f"active_ms > 0 AND :now_ms - active_ms > {cases.PAUSE} AND :fresh > 0"
             db.execute(
-                f"UPDATE incidents SET rule = ?, anchor = ?, reopened = reopened + ({again}) WHERE id = ?",  # noqa: S608 - our own text
-                (move.rule, move.anchor, now_ms, move.fresh, incident_id),
+                f"UPDATE incidents SET rule = :rule, anchor = :anchor, reopened = reopened + ({again}), "  # noqa: S608 - our own text
+                f"reopened_ms = CASE WHEN {again} THEN :now_ms ELSE reopened_ms END WHERE id = :id",
+                {"rule": move.rule, "anchor": move.anchor, "fresh": move.fresh, "now_ms": now_ms, "id": incident_id},
             )
         for loser in move.absorbed:
             db.execute("UPDATE alerts SET incident_id = ? WHERE incident_id = ?", (incident_id, loser))
@@ -260,7 +262,7 @@ def figures_of(db: sqlite3.Connection, incident_id: int) -> Figures:
             "alerts": summary.alerts,
             "figured": summary.alerts,
             "conversations": summary.conversations,
-            "evidence": json.dumps(summary.evidence),
+            "evidence": json.dumps((*summary.evidence, *likenesses(alerts.families(db, incident_id), summary.alerts))),
             "active_ms": row["active_ms"],
             "max_score": row["max_score"],
             "reasons": json.dumps(
@@ -279,6 +281,7 @@ def refresh(db: sqlite3.Connection, figures: list[Figures], *, now_ms: int) -> N
             {**one.values, "now_ms": now_ms, "id": one.incident_id},
         )
         labels.summarise(db, one.incident_id)
+        steps.settle(db, one.incident_id)
     suppressions.settle(db, [one.incident_id for one in figures])
 
 

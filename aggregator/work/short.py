@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aggregator.errors import Busy, TrainerFailed
+from aggregator.errors import Busy, Invalid, TrainerFailed
 from aggregator.work import processes, story
 from protos.exits import ExitCode
 
@@ -24,6 +24,10 @@ WAITING: Final = 8
 """Requests that may wait for a place, for each place."""
 
 
+ASKED_WRONG: Final = frozenset({ExitCode.USAGE, ExitCode.CONFIG, ExitCode.SOURCE, ExitCode.MODEL, ExitCode.DATA})
+"""Ends of the trainer's that are an answer to what was asked, not a failure."""
+
+
 class Short:
     """Places for short work."""
 
@@ -33,7 +37,7 @@ class Short:
         self._here = 0
 
     async def run(self, arguments: Sequence[str], *, cwd: Path, said: bytes = b"") -> None:
-        """Run the trainer to its end, with `said` as its input. Raises `Busy`, `TrainerFailed` (its last words)."""
+        """Run the trainer to its end, with `said` as its input. Raises `Busy`, `Invalid`, `TrainerFailed`."""
         if self._here >= self._config.workbench_short * (1 + WAITING):
             raise Busy("as many plots and explanations as may wait are waiting; try again in a few seconds", 5)
         self._here += 1
@@ -73,7 +77,8 @@ class Short:
             finally:
                 await processes.end(process.pid, lambda: process.returncode is not None, grace_s=1.0)
             if code != ExitCode.OK:
-                raise TrainerFailed(_last_words(log) or f"the trainer ended with exit code {code} and said nothing")
+                said_last = _last_words(log) or f"the trainer ended with exit code {code} and said nothing"
+                raise Invalid(said_last) if code in ASKED_WRONG else TrainerFailed(said_last)
 
 
 def _last_words(log: Path) -> str:

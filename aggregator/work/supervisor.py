@@ -16,14 +16,13 @@ import functools
 import json
 import logging
 import os
-import shutil
 import signal
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aggregator import audit
 from aggregator.errors import AggregatorError, Conflict, TrainerFailed
-from aggregator.work import ledger, processes, story
-from aggregator.work.rows import Ended, Outcome, Work, WorkState
+from aggregator.work import endings, ledger, processes, story
+from aggregator.work.rows import Outcome, Work, WorkState
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from aggregator.events import Events
     from aggregator.storage.store import Store
     from aggregator.work.processes import Identity
-    from aggregator.work.rows import Order
+    from aggregator.work.rows import Ended, Order
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,6 @@ WRITE_EVERY_S: Final = 0.5
 """Progress within a stage is written at most this often."""
 
 LANES: Final = ("heavy", "light")
-LOG: Final = "log.txt"
 STOP: Final = "stop"
 
 GIVEN_UP: Final = f"it was cut off {ATTEMPTS} times and was not started again; look at its log"
@@ -96,10 +94,6 @@ class Works:
     def get(self, work_id: int) -> Work:
         """One piece of work. Raises `NotFound`."""
         return self._store.read(lambda db: ledger.get(db, work_id))
-
-    def counts(self) -> dict[str, int]:
-        """How much is queued and running, by lane."""
-        return self._store.read(ledger.counts)
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -154,12 +148,6 @@ class Works:
         await asyncio.to_thread((self._folder(work_id) / STOP).touch)
         return self.get(work_id)
 
-    async def wait(self, work_id: int) -> Work:
-        """Wait until it is over."""
-        while not (work := self.get(work_id)).state.over:
-            await self._clock.sleep(LOOK_EVERY_S)
-        return work
-
     # --- its course --------------------------------------------------------------------------------------------
 
     async def _ask(self, work_id: int, asked: str, *, by: str) -> None:
@@ -205,12 +193,12 @@ class Works:
             folder.mkdir(parents=True, exist_ok=True)
             command = processes.resolve_command(self._config.trainer_command) + arguments
             place = story.size(folder / order.story)
-            with (folder / LOG).open("a", encoding="utf-8") as output:
+            with (folder / endings.LOG).open("a", encoding="utf-8") as output:
                 output.write(f"$ {' '.join(command)}\n")
             held = processes.spawn(
                 command,
                 cwd=self._config.workbench_dir,
-                log=folder / LOG,
+                log=folder / endings.LOG,
                 environment=self._environment(order),
                 memory_mib=order.memory_mib,
                 file_mib=self._config.workbench_quota_mib,
@@ -283,7 +271,7 @@ class Works:
             over = gone()
             events, place = await asyncio.to_thread(story.read, path, place)
             for event in events:
-                pending |= _progress(event)
+                pending |= endings.progress(event)
                 if event["event"] == "model" and event.get("state") == "done":
                     steps += 1
                     pending["steps"] = steps
@@ -306,7 +294,7 @@ class Works:
             self._story_end, work_id, order, exit_code=exit_code, asked=work.asked, timed_out=timed_out
         )
         for secret in order.secrets:
-            await asyncio.to_thread(_discard, self._config.workbench_dir / secret)
+            await asyncio.to_thread(endings.discard, self._config.workbench_dir / secret)
         (folder / STOP).unlink(missing_ok=True)
         outcome = await self._judged(work, order, folder, ended, cut_off)
         now_ms = self._clock.now_ms()
@@ -345,22 +333,8 @@ class Works:
         return Outcome(WorkState.INTERRUPTED if began else WorkState.FAILED, error=cut_off, keep=outcome.keep)
 
     def _story_end(self, work_id: int, order: Order, **known: Any) -> Ended:
-        folder = self._config.workbench_dir / order.folder
         place = self._store.read(lambda db: ledger.events_from(db, work_id))
-        said, complaint = "", ""
-        while True:
-            events, after = story.read(folder / order.story, place)
-            for event in events:
-                if event["event"] == "end":
-                    said, complaint = str(event.get("state", "")), str(event.get("message") or "")
-            if after == place:
-                break
-            place = after
-        lines = [line.strip() for line in processes.tail(folder / LOG, lines=50) if not line.startswith(("$ ", "{"))]
-        complaint = complaint or next((line for line in reversed(lines) if line), "")[: story.TEXT]
-        return Ended(
-            **{"exit_code": None, "asked": "", "timed_out": False, **known, "said": said, "complaint": complaint}
-        )
+        return endings.read(self._config.workbench_dir / order.folder, order, place, **known)
 
     async def _end(self, work_id: int) -> None:
         identity = self._store.read(lambda db: ledger.identity_of(db, work_id))
@@ -386,26 +360,3 @@ class Works:
 
     def _folder(self, work_id: int) -> Path:
         return self._config.workbench_dir / self._store.read(lambda db: ledger.order_of(db, work_id)).folder
-
-
-def _discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _progress(event: dict[str, Any]) -> dict[str, Any]:
-    """What an event changes in the work's row."""
-    if event["event"] in {"stage", "progress"}:
-        return {
-            "stage": str(event.get("stage", ""))[:64],
-            "fraction": float(event.get("fraction", 0.0)),
-            "message": str(event.get("message") or ""),
-        }
-    if event["event"] == "model":
-        words = {"started": "fitting", "done": "done:", "failed": "failed:", "skipped": "left out:"}
-        return {
-            "message": f"{words.get(str(event.get('state')), '')} {event.get('title') or event.get('name')}".strip()
-        }
-    return {}

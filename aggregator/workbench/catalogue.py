@@ -156,12 +156,11 @@ MODELS: Final[tuple[Model, ...]] = (
         "Layers of weighted sums, each followed by a bend; the plain network for tables.",
     ),
     Model(
-        "tabular-ensemble",
-        "Tabular ensemble (TabM)",
+        "tabular-mlp",
+        "Tabular MLP (piecewise linear)",
         "dl",
         "classes",
-        "Eight networks that share most of their weights, fed with where each value stands among those seen; "
-        "the network that comes closest to boosted trees.",
+        "Sees in which part of its range each value lies, as a tree's questions do; the network to try first.",
     ),
     Model(
         "lenet-5",

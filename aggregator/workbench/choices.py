@@ -53,7 +53,7 @@ class Choice:
     def _number(self, value: Any) -> Any:
         whole = isinstance(self.default, int)
         wrong = isinstance(value, bool) or not isinstance(value, int | float) or (whole and value != int(value))
-        if wrong or not self.low <= value <= self.high:  # type: ignore[operator]
+        if wrong or not self.low <= value <= self.high:
             raise self._wrong(value, f"a {'whole ' if whole else ''}number from {self.low:g} to {self.high:g}")
         return int(value) if whole else float(value)
 

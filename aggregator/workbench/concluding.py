@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import AggregatorError
 from aggregator.work import ledger, verdicts
 from aggregator.work.rows import Outcome, WorkState
 from aggregator.workbench import orders, places, shelf
+from protos.exits import ExitCode
 
 if TYPE_CHECKING:
     import sqlite3
@@ -183,6 +185,8 @@ class Promotions:
 
     async def conclude(self, work: Work, order: Order, folder: Path, ended: Ended) -> Outcome:
         """In the registry, as candidate or admitted; or refused, with the registry's sentence."""
+        if ended.exit_code == ExitCode.GATE:  # a model that did not pass its gate is a result: its report says why
+            ended = replace(ended, exit_code=ExitCode.OK)
         state, error = verdicts.judge(order, ended, whole=self.whole(folder))
         if state not in WELL:
             return Outcome(state, error=error)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from aggregator.errors import Invalid, NotEnoughData
 from aggregator.rows import Role
+from aggregator.work import endings
 from aggregator.workbench import addresses, places, shelf, uploads
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ async def _bring_in(services: Services, actor: Principal, kept: str, **how: obje
             how["name"] = shelf.require_name(str(how["name"]))
         return await uploads.bring_in(services, actor, **how, secrets=(kept,), detail={})  # type: ignore[arg-type]
     except BaseException:
-        await asyncio.to_thread(places.discard, services.config.workbench_dir / kept)
+        await asyncio.to_thread(endings.discard, services.config.workbench_dir / kept)
         raise
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aggregator.errors import Conflict
 from aggregator.rows import Role
-from aggregator.work import processes, supervisor
+from aggregator.work import endings, processes
 from aggregator.workbench import places, receiving, shelf
 from aggregator.workbench.noting import note
 from aggregator.workbench.rows import Column, DatasetDetail, Room
@@ -117,5 +117,5 @@ def dataset_log(services: Services, dataset_id: int, version: int | None = None,
     """The last lines of the log of its import and profile, without progress. Raises `NotFound`."""
     found = services.store.read(lambda db: shelf.get(db, dataset_id, version))
     folder = services.config.workbench_dir / places.dataset_folder(found.id, found.version)
-    told = processes.tail(folder / supervisor.LOG, lines=10_000)
+    told = processes.tail(folder / endings.LOG, lines=10_000)
     return [line for line in told if not line.startswith('{"')][-lines:]

@@ -69,7 +69,7 @@ async def start_experiment(
 ) -> Experiment:
     """Queue a run with `settings` (what is left out is as by default). Analysts and up.
 
-    With a test data set, its rows judge and nothing else. Raises `Invalid`, `NotFound`, `Conflict`.
+    With a test data set, its rows judge and nothing else. Raises `Invalid`, `NotFound`, `Conflict`, `TooLarge`.
     """
     actor.require(Role.ANALYST)
     wanted = choices.complete(settings)
@@ -86,6 +86,7 @@ async def start_experiment(
     now_ms = services.clock.now_ms()
 
     def queue(db: sqlite3.Connection) -> int:
+        shelf.require_room(db, services.config, actor.name)
         for one in (data, test):
             if one is not None:
                 shelf.ready(db, one.id, one.version)

@@ -5,7 +5,8 @@ Values of strangers stand behind an equals sign, so that none is taken for an op
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.work.rows import Order
@@ -86,7 +87,17 @@ def predict_arguments(model_folder: str, *, data: str, out: str, options: tuple[
     return (WORKBENCH, "predict", "--model", model_folder, "--data", data, "--out", out, *options)
 
 
-def promote(config: AggregatorConfig, experiment_id: int, model: str) -> Order:
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a model is judged by on its way to agents: the one in use, frozen attacks, golden traffic, and the rate."""
+
+    champion: str | None
+    attacks: tuple[str, ...]
+    golden: tuple[str, ...]
+    alpha: float
+
+
+def promote(config: AggregatorConfig, experiment_id: int, model: str, gate: Gate) -> Order:
     """Make a model that agents accept of a run's model."""
     out = promoted_folder(experiment_id, model)
     return Order(
@@ -102,6 +113,10 @@ def promote(config: AggregatorConfig, experiment_id: int, model: str) -> Order:
             f"{out}/model.onnx",
             "--report",
             f"{out}/report",
+            *given({"name": f"{model}-{experiment_id}", "alpha": gate.alpha, "champion": gate.champion}),
+            *(("--attacks", *map(_settled, gate.attacks)) if gate.attacks else ()),
+            *(("--golden", *map(_settled, gate.golden)) if gate.golden else ()),
+            *TOLD,
         ),
         lane="heavy",
         again="restart",
@@ -109,6 +124,12 @@ def promote(config: AggregatorConfig, experiment_id: int, model: str) -> Order:
         memory_mib=config.workbench_memory_mib,
         story=LOG,
     )
+
+
+def _settled(source: str) -> str:
+    """A source of the settings as seen from the workbench's folder: an absolute path, or a word."""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else source
 
 
 def promoted_folder(experiment_id: int, model: str) -> str:

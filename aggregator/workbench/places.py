@@ -13,6 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import NotFound, StateError
+from aggregator.work import endings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,17 +117,9 @@ def link_all(folder: Path, files: list[Path]) -> None:
             continue
 
 
-def discard(path: Path) -> None:
-    """Remove a file, or a folder with all in it."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def sweep(root: Path, keep: set[str]) -> None:
     """Remove what came in and belongs to nothing, after a crash."""
     for path in (root / INCOMING).glob("*"):
         if f"{INCOMING}/{path.name}" in keep:
             continue
-        discard(path)
+        endings.discard(path)

@@ -287,6 +287,7 @@ async def _queue(  # noqa: PLR0917 - the parts of a request
 
     def queue(db: sqlite3.Connection) -> int:
         runs.get(db, experiment_id)
+        shelf.require_room(db, services.config, actor.name)
         if data is not None:
             shelf.ready(db, data.id, data.version)
         prediction_id = runs.next_id(db, "predictions")

@@ -115,16 +115,7 @@ class Receiving:
             raise _too_large(config)
         coming = sum(size for _, size in self._coming.values()) + more
         mine = sum(size for owner, size in self._coming.values() if owner == by) + more
-        used, used_by = self._store.read(lambda db: (shelf.used_bytes(db), shelf.used_bytes(db, by)))
-        for limit, name, wanted in (
-            (config.workbench_quota_mib, "workbench_quota_mib", used + coming),
-            (config.workbench_user_quota_mib, "workbench_user_quota_mib", used_by + mine),
-        ):
-            if wanted > limit << 20:
-                whose = "the workbench" if name == "workbench_quota_mib" else f"user {by}"
-                raise TooLarge(
-                    f"this needs more room than {whose} has ({name} = {limit}); delete data sets or runs first"
-                )
+        self._store.read(lambda db: shelf.require_room(db, config, by, coming=coming, mine=mine))
         config.workbench_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if shutil.disk_usage(config.workbench_dir).free - more < config.workbench_free_mib << 20:
             raise TooLarge(

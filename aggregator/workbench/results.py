@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import Invalid, NotFound
-from aggregator.work import processes, story, supervisor
+from aggregator.work import endings, processes, story
 from aggregator.workbench import places, runs
 from aggregator.workbench.concluding import RUN, figure
 from aggregator.workbench.rows import Comparison, EventPage
@@ -98,7 +98,7 @@ def experiment_events(services: Services, experiment_id: int, *, since: int = 0,
 def experiment_log(services: Services, experiment_id: int, *, lines: int = 200) -> list[str]:
     """The last lines of a run's log. Raises `NotFound`."""
     services.store.read(lambda db: runs.get(db, experiment_id))
-    return processes.tail(_folder(services, experiment_id) / supervisor.LOG, lines=lines)
+    return processes.tail(_folder(services, experiment_id) / endings.LOG, lines=lines)
 
 
 def compare(services: Services, experiment_ids: Sequence[int]) -> Comparison:

@@ -6,13 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator import paging
-from aggregator.errors import Conflict, Invalid, NotFound
+from aggregator.errors import Conflict, Invalid, NotFound, TooLarge
 from aggregator.work.ledger import UNDER_WAY
 from aggregator.workbench.rows import Dataset
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from aggregator.config import AggregatorConfig
     from aggregator.rows import Page
 
 LONGEST_NAME: Final = 120
@@ -151,6 +152,18 @@ def used_bytes(db: sqlite3.Connection, by: str | None = None) -> int:
         query = f"SELECT coalesce(sum(bytes), 0) FROM {table} WHERE deleted_ms IS NULL"  # noqa: S608 - our own names
         total += db.execute(query + ("" if by is None else ' AND "by" = ?'), () if by is None else (by,)).fetchone()[0]
     return total
+
+
+def require_room(db: sqlite3.Connection, config: AggregatorConfig, by: str, *, coming: int = 0, mine: int = 0) -> None:
+    """Raise `TooLarge` unless there is room for `coming` more bytes in all, `mine` of them of user `by`."""
+    if used_bytes(db) + coming > config.workbench_quota_mib << 20:
+        raise _no_room("the workbench", "workbench_quota_mib", config.workbench_quota_mib)
+    if used_bytes(db, by) + mine > config.workbench_user_quota_mib << 20:
+        raise _no_room(f"user {by}", "workbench_user_quota_mib", config.workbench_user_quota_mib)
+
+
+def _no_room(whose: str, setting: str, limit: int) -> TooLarge:
+    return TooLarge(f"this needs more room than {whose} has ({setting} = {limit}); delete data sets or runs first")
 
 
 def require_name(name: str) -> str:

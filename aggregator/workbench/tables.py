@@ -19,7 +19,7 @@ from aggregator.workbench import datasets, places, shelf
 from aggregator.workbench.rows import Preview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
     import duckdb
@@ -70,6 +70,7 @@ def page(
     if offset < 0:
         raise Invalid(f"offset = {offset} must not be negative")
     columns, total = shape(path)
+    kinds = kinds_of(path)
     for named in (sort, where[0] if where else None):
         if named is not None and named not in columns:
             raise Invalid(f"there is no column {named[:80]!r} in this table")
@@ -85,7 +86,7 @@ def page(
         )
     return Preview(
         columns=columns,
-        types=tuple(types.get(name, "text") for name in columns),
+        types=tuple(types.get(name) or kinds[name] for name in columns),
         rows=tuple(tuple(cell(value) for value in row) for row in rows),
         offset=offset,
         total=total,
@@ -106,7 +107,25 @@ def shape(path: Path) -> tuple[tuple[str, ...], int]:
         raise StateError(f"reading a table: {error}; import it again") from error
 
 
-def batches(path: Path) -> Iterator[list[tuple[Any, ...]]]:
+def kinds_of(path: Path) -> dict[str, str]:
+    """What each column of a table holds, in the words of a data set: integer, number, boolean, time, text."""
+    import pyarrow.parquet as pq
+    from pyarrow import types
+
+    def kind(of: Any) -> str:
+        tests = (
+            ("boolean", types.is_boolean),
+            ("integer", types.is_integer),
+            ("number", types.is_floating),
+            ("number", types.is_decimal),
+            ("time", types.is_temporal),
+        )
+        return next((name for name, fits in tests if fits(of)), "text")
+
+    return {field.name: kind(field.type) for field in pq.read_schema(path)}
+
+
+def batches(path: Path) -> Generator[list[tuple[Any, ...]]]:
     """All rows of a table, some at a time. Blocks."""
     import pyarrow.parquet as pq
 

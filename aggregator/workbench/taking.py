@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aggregator.calibration import policies
 from aggregator.errors import Conflict, TrainerFailed
+from aggregator.learning import yardsticks
+from aggregator.models import registry
 from aggregator.rows import Role
 from aggregator.work import ledger
 from aggregator.workbench import orders, places, results, runs
@@ -59,7 +62,7 @@ async def promote_model(
         latest = _latest(db, experiment_id)
         if latest is not None and not latest.work.state.over:
             raise Conflict(f"a promotion of experiment {experiment_id} is under way; wait for it")
-        order = orders.promote(services.config, experiment_id, name)
+        order = orders.promote(services.config, experiment_id, name, _gate(db, services))
         db.execute(
             "INSERT INTO promotions (experiment_id, model, reason, work_id, "
             '"by", created_ms) VALUES (?, ?, ?, ?, ?, ?)',
@@ -92,6 +95,19 @@ def get_promotion(services: Services, experiment_id: int) -> Promotion | None:
         return _latest(db, experiment_id)
 
     return services.store.read(ask)
+
+
+def _gate(db: sqlite3.Connection, services: Services) -> orders.Gate:
+    """As a training run has it: the same sets, the model in use, the rate that agents will be held to."""
+    attacks, golden = yardsticks.judges(db, services.config)
+    champion = registry.champion(db)
+    place = None if champion is None else services.config.models_dir / f"{champion.digest}.onnx"
+    return orders.Gate(
+        champion=None if place is None else str(place.absolute()),
+        attacks=attacks,
+        golden=golden,
+        alpha=policies.current(db).promised_fpr or services.config.promised_fpr,
+    )
 
 
 def _latest(db: sqlite3.Connection, experiment_id: int) -> Promotion | None:

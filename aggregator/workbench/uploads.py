@@ -80,6 +80,7 @@ async def bring_in(
     now_ms = services.clock.now_ms()
 
     def queue(db: sqlite3.Connection) -> tuple[int, int]:
+        shelf.require_room(db, services.config, actor.name)
         made, version = shelf.add(
             db, name=name, wish=wish, dataset_id=dataset_id, source=described, by=actor.name, now_ms=now_ms
         )

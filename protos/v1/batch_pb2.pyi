@@ -63,6 +63,8 @@ class Alert(google.protobuf.message.Message):
     REASONS_FIELD_NUMBER: builtins.int
     HOUR_MS_FIELD_NUMBER: builtins.int
     WEIGHED_FIELD_NUMBER: builtins.int
+    FAMILY_FIELD_NUMBER: builtins.int
+    FAMILY_SHARE_FIELD_NUMBER: builtins.int
     row: builtins.int
     """row of the batch's columns and matrix"""
     score: builtins.float
@@ -73,6 +75,10 @@ class Alert(google.protobuf.message.Message):
     """hour under which the flow's score was counted (ScoreCounts.hour_ms)"""
     weighed: builtins.bool
     """counted in ScoreCounts.weighed too: its hosts were not beyond their share"""
+    family: builtins.str
+    """family of labelled attacks it looks like to the model's classifier; empty: none, or no classifier"""
+    family_share: builtins.float
+    """the classifier's share of that family, 0 to 1"""
     @property
     def reasons(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Reason]:
         """strongest first"""
@@ -86,8 +92,10 @@ class Alert(google.protobuf.message.Message):
         reasons: collections.abc.Iterable[Global___Reason] | None = ...,
         hour_ms: builtins.int = ...,
         weighed: builtins.bool = ...,
+        family: builtins.str = ...,
+        family_share: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["hour_ms", b"hour_ms", "reasons", b"reasons", "row", b"row", "score", b"score", "threshold", b"threshold", "weighed", b"weighed"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["family", b"family", "family_share", b"family_share", "hour_ms", b"hour_ms", "reasons", b"reasons", "row", b"row", "score", b"score", "threshold", b"threshold", "weighed", b"weighed"]) -> None: ...
 
 Global___Alert: typing_extensions.TypeAlias = Alert
 

@@ -124,8 +124,9 @@ def test_every_epoch_is_told(described: Described, fitted: Any, told: list[dict[
     assert fitted.history_ == told
 
 
+@pytest.mark.parametrize("described", ["complex-mlp", "lenet-5", "deep-autoencoder"], indirect=True)
 def test_the_same_seed_gives_the_same_answers(described: Described, fitted: Any) -> None:
-    """To the last bit."""
+    """To the last bit: dense layers with dropout and normalisation, convolutions, and what rebuilds."""
     again: Any = described.make(SMALL, 5).fit(prepared(described), Told())
     np.testing.assert_array_equal(answer(described, again, TEST), answer(described, fitted, TEST))
 

@@ -183,6 +183,25 @@ def test_a_verdict_is_given_and_taken_back(hall):
     assert hall.client("labels", "undo", str(label["id"])).returncode == ExitCode.AGGREGATOR
 
 
+def test_an_incident_is_looked_after_from_the_command_line(hall):
+    """Acknowledged, assigned, commented on and taken back; lists narrow by it, `show` tells it."""
+    settled(lambda: lines(hall.client("incidents", "list", "--json", "--kind", "port scan")))
+    (scan,) = lines(hall.client("incidents", "list", "--json", "--kind", "port scan", "--acknowledged", "no"))
+    number = str(scan["id"])
+    (seen,) = lines(hall.client("incidents", "acknowledge", number, "--note", "looking", "--json"))
+    assert (seen["deed"], seen["by"], seen["note"]) == ("acknowledge", "admin", "looking")
+    assert hall.client("incidents", "acknowledge", number).returncode == ExitCode.AGGREGATOR
+    assert "assigned to admin by admin" in hall.client("incidents", "assign", number).stdout
+    assert "commented on" in hall.client("incidents", "comment", number, "it is our scanner").stdout
+    (mine,) = lines(hall.client("incidents", "list", "--json", "--assignee", "me", "--acknowledged", "yes"))
+    assert (mine["id"], mine["comments"]) == (scan["id"], 1)
+    assert "it is our scanner" in hall.client("incidents", "show", number).stdout
+    assert "assigned to nobody" in hall.client("incidents", "assign", number, "--nobody").stdout
+    assert hall.client("incidents", "assign", number, "--to", "stranger").returncode == ExitCode.USAGE
+    assert f"step {seen['id']} taken back" in hall.client("incidents", "undo", str(seen["id"])).stdout
+    assert lines(hall.client("incidents", "list", "--json", "--acknowledged", "yes")) == []
+
+
 def test_what_is_normal_here_is_said_from_the_command_line(hall):
     """Looked at beforehand, made with an end and a reason, ended, undone."""
     settled(lambda: lines(hall.client("incidents", "list", "--json", "--host", "192.0.2.1")))

@@ -236,6 +236,19 @@ def test_incident_judged(page: Page, console: Console) -> None:
     assert len(judged) == 12
 
 
+def test_an_alert_says_what_it_looks_like(page: Page, console: Console) -> None:
+    """The family a taught model names stands first among the reasons, leads to others like it, and is evidence."""
+    named = {"family": "bruteforce", "family_share": 0.931}
+    alert_id = console.raise_alert(src="10.20.8.6", dst="192.0.2.17", dst_port=22, **named)
+    page.goto(f"/alerts/{alert_id}")
+    page.get_by_text("Looks like bruteforce (0.93)").wait_for()
+    page.get_by_role("link", name="Others like it").click()
+    page.locator(f"#row-{alert_id}").wait_for()
+    page.goto("/incidents?host=10.20.8.6")
+    page.get_by_role("link", name="One strange flow from 10.20.8.6").click()
+    page.get_by_text("1 alert of 1 looks like bruteforce to the model (0.93).").wait_for()
+
+
 def test_incident_page_and_api_agree(page: Page, console: Console) -> None:
     """Evidence, state and kind on the page are those REST tells, and filters narrow both alike."""
     console.raise_alert(src="10.20.8.7", dst="192.0.2.18")
@@ -249,6 +262,41 @@ def test_incident_page_and_api_agree(page: Page, console: Console) -> None:
     assert page.locator(".heading .chip").all_text_contents() == [told["kind"], told["state"]]
     page.goto("/incidents?kind=beacon&host=10.20.8.7")
     page.get_by_text("No incident fits these filters").wait_for()
+
+
+def test_incidents_are_looked_after_from_the_keyboard(page: Page, console: Console) -> None:
+    """Keys acknowledge, assign, comment on and undo on the marked row; filters narrow by it; the page tells the story."""
+    console.raise_alert(src="10.20.8.8", dst="192.0.2.28")
+    page.goto("/incidents?host=10.20.8.8")
+    row = page.locator("tr", has_text="One strange flow from 10.20.8.8")
+    row.get_by_text("not acknowledged").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("a")
+    row.get_by_text("seen by admin").wait_for()
+    page.keyboard.press("m")
+    page.get_by_text("assigned to admin").wait_for()
+    page.keyboard.press("z")
+    row.get_by_text("nobody").wait_for()
+    page.keyboard.press("m")
+    page.keyboard.press("c")
+    page.get_by_label("What did you find, or do?").fill("asked its owner")
+    page.get_by_role("button", name="Comment", exact=True).last.click()
+    page.get_by_text("commented on").wait_for()
+    (told,) = console.get("/incidents?assignee=me&acknowledged=true&host=10.20.8.8")["items"]
+    assert (told["assignee"], told["acknowledged_by"], told["comments"]) == ("admin", "admin", 1)
+    page.goto("/incidents?care=mine&host=10.20.8.8")
+    row.get_by_role("link").click()
+    page.get_by_text("“asked its owner”").wait_for()
+    page.get_by_label("Comment or note").fill("a test after all")
+    panel = page.locator("section", has_text="Who looks after it")
+    panel.get_by_role("button", name="Comment", exact=True).click()
+    page.get_by_text("“a test after all”").wait_for()
+    panel.locator("li", has_text="Acknowledged by admin").get_by_role("button", name="Undo").click()
+    panel.get_by_role("button", name="Acknowledge").wait_for()
+    assert console.get("/incidents?acknowledged=true&host=10.20.8.8")["items"] == []
+    for care in ("unassigned", "unacknowledged"):
+        page.goto(f"/incidents?care={care}&host=10.20.8.8")
+        page.get_by_text("No incident fits" if care == "unassigned" else "One strange flow from").wait_for()
 
 
 def test_what_is_normal_here_is_hidden_until(page: Page, console: Console) -> None:

@@ -385,6 +385,8 @@ async def test_a_promoted_model_goes_through_the_registrys_own_door(
     found = await promoted()
     assert (found["work"]["state"], found["digest"], found["gate_passed"]) == ("done", digest, True), found
     assert (await web.get(f"/models/{digest}", headers=operator)).json()["state"] == "candidate"
+    words = fake_workbench.asked(trainer, "promote")[0]["words"]
+    assert words[words.index("--attacks") + 1] == "generated", "the same sets as any model"
     (trainer / "m.onnx").write_bytes(b"no model")
     found = await promoted()
     assert (found["work"]["state"], found["digest"]) == ("failed", "")
@@ -428,6 +430,16 @@ async def test_settings_travel_as_yaml(web, hall, analyst):
                         ("a: [", "line"), (bomb, "alias"), ("!!python/object/apply:os.system ['x']", "YAML")):  # fmt: skip
         got = await web.post("/experiments/settings/read", json={"text": wrong}, headers=analyst)
         assert (got.status_code, says in got.json()["error"]) == (422, True), got.text
+
+
+async def test_what_was_asked_wrong_is_no_failure(web, hall, analyst, trainer, fake_workbench):
+    """The trainer's own sentence, as an answer to the request."""
+    run = await ran(web, analyst, hall, label="label")
+    fake_workbench.plan(trainer, fail=True)
+    got = await web.get(f"/experiments/{run}/explanation?method=shap", headers=analyst)
+    assert (got.status_code, "ragged rows" in got.json()["error"]) == (422, True)
+    for query in ("method=magic", "method=lime", "method=partial"):
+        assert (await web.get(f"/experiments/{run}/explanation?{query}", headers=analyst)).status_code == 422
 
 
 async def test_the_lake_becomes_a_data_set(web, hall, analyst, parts):

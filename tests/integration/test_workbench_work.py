@@ -305,7 +305,6 @@ async def test_a_time_limit_ends_it(opened, bench):
     async with opened(workbench_light_minutes=0.5 / 60) as hall:
         bench.plan(hang="import")
         data = await uploads.receive_upload(hall, ADA, chunks(CSV), filename="slow.csv")
-        await bench.hanging()
         found = await settled(hall, data.id)
         assert (found.state, "workbench_light_minutes" in found.error) == ("failed", True)
 

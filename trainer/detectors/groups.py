@@ -25,6 +25,7 @@ import numpy as np
 
 from protos import contract
 from trainer.detectors import kinds
+from trainer.detectors import levels as level_maps
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
 from trainer.detectors.scaled import Scaled, shares
 from trainer.making import calibrate as calibration
@@ -135,7 +136,7 @@ class Groups(Scaled):
         deviations = kinds.graph(scaled, fitted(self, self.centres_), tf)
         parts = tf.square(tf.matmul(deviations, fitted(self, self.root_)))
         distances = tf.matmul(parts, member) + np.float32(TINY)
-        each = tf.stack([level.graph(distances[:, at], tf) for at, level in enumerate(levels)], axis=1)
+        each = level_maps.graph(levels, distances, tf)
         raw = tf.reduce_max(each, axis=1) + np.float32(AGREEMENT) * tf.reduce_mean(each, axis=1) + np.float32(TINY)
         voices = tf.square(tf.square(each)) / (distances + np.float32(TINY))
         shares = parts * tf.matmul(voices, member.T.copy()) + np.float32(TINY)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from trainer.detectors import levels as level_maps
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.base import fitted
 from trainer.detectors.groups import Groups
@@ -159,7 +160,8 @@ class Portfolio:
         tf = tensorflow()
         learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
         drawn = {name: learned[name].graph(features) for name in self.members}
-        each = tf.stack([levels[name].graph(drawn[name][0], tf) for name in self.members], axis=1)
+        raws = tf.stack([drawn[name][0] for name in self.members], axis=1)
+        each = level_maps.graph([levels[name] for name in self.members], raws, tf)
         raw = tf.squeeze(tf.matmul(each, self.voices()[:, None]), axis=1) + np.float32(1)
         each = (each + np.float32(_EVEN)) * self.voices()
         shares = each / tf.reduce_sum(each, axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,13 +18,14 @@ from protos import manifest as manifests
 from trainer.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 SELF_TEST_TOLERANCE: Final = 1e-3
 """Largest difference between a promised and an answered self-test score, in `-log10 p`: rounding between processors."""
-_BATCH_ROWS: Final = 4096
+_BATCH_ROWS: Final = 1024
 
 
 class Session:
@@ -36,14 +38,16 @@ class Session:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        self._open: Callable[[bytes], Any] = partial(
+            ort.InferenceSession, sess_options=options, providers=["CPUExecutionProvider"]
+        )
         try:
-            self._session: Any = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            self._session: Any = self._open(data)
         except Exception as error:
             # onnxruntime raises a dozen types of its own for a file it does not like.
             raise ModelError(f"loading model {name}: onnxruntime refuses it ({error}); fit it again") from error
-        self._run_options = ort.RunOptions()
-        # Without it every run computes all outputs, whichever were asked for; agents set it too.
-        self._run_options.only_execute_path_to_fetches = True
+        self._data = data
+        self._scoring: Any = None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._name = name
 
@@ -51,14 +55,28 @@ class Session:
         """The `outputs` for rows `[n, F]`, in batches."""
         parts = []
         try:
+            session = self._session_for(outputs)
             for start in range(0, max(len(rows), 1), _BATCH_ROWS):
                 batch = np.ascontiguousarray(rows[start : start + _BATCH_ROWS], dtype=np.float32)
-                parts.append(self._session.run(list(outputs), {manifests.INPUT: batch}, self._run_options))
+                parts.append(session.run(list(outputs), {manifests.INPUT: batch}))
         except Exception as error:
             raise ModelError(
                 f"scoring with model {self._name}: {error}; is it a model of anomaflow-trainer?"
             ) from error
         return list(parts[0]) if len(parts) == 1 else [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _session_for(self, outputs: tuple[str, ...]) -> Any:
+        """For scores alone a session of what they need: a run computes every output that its graph has."""
+        if outputs != manifests.OUTPUTS[:1]:
+            return self._session
+        if self._scoring is None:
+            import onnx
+            from onnx.utils import Extractor
+
+            whole = onnx.ModelProto.FromString(self._data)
+            part = Extractor(whole).extract_model([manifests.INPUT], list(outputs))
+            self._scoring = self._open(part.SerializeToString())
+        return self._scoring
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ SENTENCES: Final = {
     "missing": "What a missing number becomes; `auto` is the median, `drop-rows` takes fit rows with gaps out.",
     "encoding": "How words become numbers; `auto` is one feature a word.",
     "scaling": "How numbers are brought to one size; `auto` is `log`.",
-    "outliers": "`clip` holds numbers within all but a thousandth of the fit rows at either end; `drop-rows` takes such "
-    "fit rows out.",
+    "outliers": "`clip` holds numbers within what all but a thousandth of the fit rows at either end have; `drop-rows` "
+    "takes such fit rows out.",
     "balance": "`weights` lets rare classes count more, `oversample` repeats their rows; `auto` does neither.",
     "split": "Where test rows come from; `auto` is the test table, or random with its warning.",
     "split_column": "The time or group column of those splits.",

@@ -45,14 +45,15 @@ def list_alerts(  # noqa: PLR0917 - parameters of a query
     min_score: float | None = None,
     host: str | None = None,
     suppressed: bool | None = None,
+    family: str | None = None,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> Any:
     """Filters narrow; `verdict` is none, benign, malicious or unsure; times bound the arrival; `host` is either end.
 
-    `suppressed`: only those that a rule hides, or only the others.
+    `suppressed`: only those that a rule hides, or only the others. `family`: those that look like it to the model.
     """
-    where = AlertFilter(agent, model, incident, verdict, since_ms, until_ms, min_score, host, suppressed)
+    where = AlertFilter(agent, model, incident, verdict, since_ms, until_ms, min_score, host, suppressed, family)
     return as_json(queries.list_alerts(services, where, limit=limit, cursor=cursor))
 
 

@@ -16,6 +16,7 @@ from aggregator.learning import lessons
 from aggregator.paging import LARGEST
 from aggregator.rows import Role
 from aggregator.services import Services
+from aggregator.triage import handling
 from aggregator.users import Principal
 from aggregator.workbench import rows as workbench_rows
 
@@ -44,7 +45,8 @@ PAGE = queries.PAGE
 
 def shape(row: type, *, name: str | None = None, extra: dict[str, Any] | None = None) -> type[BaseModel]:
     """A description of `row` for the API's documentation."""
-    hints = typing.get_type_hints(row, vars(rows) | vars(lessons) | vars(promised) | vars(workbench_rows))
+    named = vars(rows) | vars(lessons) | vars(promised) | vars(handling) | vars(workbench_rows)
+    hints = typing.get_type_hints(row, named)
     fields: dict[str, Any] = {field.name: (_shape_of(hints[field.name]), ...) for field in dataclasses.fields(row)}
     return create_model(name or row.__name__, **{**fields, **(extra or {})})
 

@@ -316,7 +316,7 @@ async def promote(services: Served, asker: Asker, experiment_id: int, wanted: Pr
     return as_json(await taking.promote_model(services, asker, experiment_id, given.model, reason=given.reason))
 
 
-@router.get("/{experiment_id}/promotion", response_model=_PROMOTION | None, summary="The latest offer to agents")  # type: ignore[operator]
+@router.get("/{experiment_id}/promotion", response_model=_PROMOTION | None, summary="The latest offer to agents")
 def get_promotion(services: Served, _: Asker, experiment_id: int) -> Any:
     """Null when there was none."""
     return as_json(taking.get_promotion(services, experiment_id))

@@ -9,6 +9,7 @@ from nicegui import ui
 from aggregator import queries
 from aggregator.errors import NotFound
 from aggregator.web.pages import moments, normal, parts, verdicts, wording
+from protos import likeness
 
 if TYPE_CHECKING:
     from aggregator.rows import AlertDetail, Health
@@ -53,10 +54,20 @@ async def build(visit: Visit) -> None:
 
 def _why(found: AlertDetail) -> None:
     with parts.panel("Why this flow is strange"):
+        if found.alert.family:
+            _likeness(found.alert.family, found.alert.family_share or 0.0)
         if found.alert.reasons:
             parts.reasons(found.alert.reasons)
         else:
             parts.empty("The model gave no reasons.", "The observed features below are what it saw.")
+
+
+def _likeness(family: str, share: float) -> None:
+    with ui.element("div").classes("reason"):
+        said = likeness.sentence(family, share)
+        parts.text("div", said[:1].upper() + said[1:], "said")
+        parts.link("Others like it", wording.link("/alerts", text=family), "share")
+        parts.text("div", "To the model that raised it, by the verdicts it was taught with.", "figures")
 
 
 def _flow(found: AlertDetail) -> None:

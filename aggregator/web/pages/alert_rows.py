@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from aggregator.web.pages import verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
+from protos import likeness
 
 if TYPE_CHECKING:
     from aggregator.rows import Alert
@@ -26,6 +27,8 @@ def row(alert: Alert, *, judges: bool) -> Row:
     target = wording.endpoint(alert.dst_ip, alert.dst_port)
     volume = f"{wording.plural(alert.packets, 'packet')}, {wording.size(alert.bytes)}"
     why = [reason.text or wording.feature(reason.feature) for reason in alert.reasons[:2]]
+    if alert.family:
+        why.insert(1, likeness.sentence(alert.family, alert.family_share or 0.0))
     return Row(
         alert.id,
         {

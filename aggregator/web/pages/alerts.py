@@ -80,7 +80,7 @@ class AlertList:
             with ui.element("div").classes("line").style("padding: 10px 16px 14px; justify-content: space-between"):
                 self.more = parts.button(f"Show {STEP} more", self._more)
                 if self.visit.judges:
-                    self._help()
+                    parts.keys(KEYS)
         self.judge = verdicts.Judge(self.visit, self.refresh)
         ui.keyboard(self._key, repeating=True, ignore=["input", "select", "textarea"])
         ui.keyboard(self._enter, repeating=False)
@@ -104,13 +104,6 @@ class AlertList:
             ui.input("Address, port, agent or reason", value=self.text, on_change=self._set("text")).props(
                 "outlined dense clearable debounce=400"
             ).classes("wide")
-
-    def _help(self) -> None:
-        with ui.element("div").classes("keys").props('aria-label="Keys"'):
-            for key, deed in KEYS:
-                with ui.element("span"):
-                    parts.text("kbd", key)
-                    parts.text("span", f" {deed}")
 
     def _set(self, name: str) -> Callable[[ValueChangeEventArguments], Awaitable[None]]:
         async def changed(event: ValueChangeEventArguments) -> None:

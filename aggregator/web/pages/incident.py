@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from aggregator import queries
-from aggregator.web.pages import alert_rows, charts, moments, normal, parts, tables, verdicts, wording
+from aggregator.web.pages import alert_rows, charts, handled, moments, normal, parts, tables, verdicts, wording
 
 if TYPE_CHECKING:
     from aggregator.rows import Incident, IncidentDetail
@@ -27,53 +27,87 @@ async def build(visit: Visit) -> None:
 
     async def refresh() -> None:
         nonlocal found
-        found = queries.get_incident(visit.services, asked)
-        summary.refresh()
+        now = queries.get_incident(visit.services, asked)
+        if now != found:  # else a button might be drawn anew under the pointer for nothing
+            found = now
+            for part in (head, story, care, judgement):
+                part.refresh()
+            fill()
+
+    def fill() -> None:
         table.fill([alert_rows.row(alert, judges=visit.judges) for alert in found.alerts])
 
     async def deed(key: str, name: str) -> None:
         await judge.act("alert", int(key), name)
 
     @ui.refreshable
-    def summary() -> None:
-        _summary(visit, found, judge)
+    def head() -> None:
+        _head(found.incident)
+
+    @ui.refreshable
+    def story() -> None:
+        _story(found)
+
+    @ui.refreshable
+    def care() -> None:
+        if note is not None:
+            handled.controls(visit, found.incident, handler, note)
+        handled.history(found.steps[:12], handler if visit.judges else None)
+
+    @ui.refreshable
+    def judgement() -> None:
+        with ui.element("div").classes("stack"):
+            _facts(found.incident)
+            _judgement(visit, found, judge)
 
     judge = verdicts.Judge(visit, refresh)
-    summary()
+    handler = handled.Handler(visit, judge, refresh)
+    head()
+    with ui.element("div").classes("columns wide-first"):
+        story()
+        with ui.element("div").classes("stack"):
+            with parts.panel("Who looks after it"):
+                # Outside of what is drawn anew: alerts that arrive must not take a half-written comment away.
+                note = handled.note_field("Comment or note") if visit.judges else None
+                care()
+            judgement()
     shown = len(found.alerts)
     some = "" if shown == found.incident.alerts else f" (the {shown} strongest of {found.incident.alerts})"
     with parts.panel(f"Its alerts, strongest first{some}", flush=True):
         table = tables.Table(alert_rows.without("incident"), label="Alerts", on_deed=deed)
-    await refresh()
+    fill()
     visit.follow("incident", "alert", refresh=refresh)
 
 
-def _summary(visit: Visit, found: IncidentDetail, judge: verdicts.Judge) -> None:
-    incident = found.incident
+def _head(incident: Incident) -> None:
     with ui.element("div").classes("stack"):
         with parts.heading(incident.title or incident.kind):
             parts.chip(incident.kind)
             parts.chip(incident.state, "info" if incident.state == "open" else "")
             if incident.verdict is not None:
                 parts.chip(wording.verdict(incident.verdict), wording.VERDICT_TONES.get(incident.verdict, ""))
+            if incident.acknowledged_by is not None:
+                parts.chip(f"acknowledged by {incident.acknowledged_by}")
+            if incident.assignee is not None:
+                parts.chip(f"assigned to {incident.assignee}")
         _hidden(incident)
-        with ui.element("div").classes("columns wide-first"):
-            with ui.element("div").classes("stack"):
-                with parts.panel("What speaks for it"):
-                    with ui.element("ul").classes("evidence"):
-                        for sentence in incident.evidence:
-                            parts.text("li", sentence)
-                    if not incident.evidence:
-                        parts.text("p", "Its figures are being worked out.", "muted")
-                if len(found.timeline) > 1:
-                    step = wording.duration(found.timeline[0].length_ms)
-                    with parts.panel(f"Its alerts over time, {step} a bar (UTC)"):
-                        charts.chart(charts.timeline(found.timeline), "Alerts of the incident over its span")
-                with parts.panel("Why, over its alerts"):
-                    parts.reasons(incident.reasons)
-            with ui.element("div").classes("stack"):
-                _facts(incident)
-                _judgement(visit, found, judge)
+
+
+def _story(found: IncidentDetail) -> None:
+    incident = found.incident
+    with ui.element("div").classes("stack"):
+        with parts.panel("What speaks for it"):
+            with ui.element("ul").classes("evidence"):
+                for sentence in incident.evidence:
+                    parts.text("li", sentence)
+            if not incident.evidence:
+                parts.text("p", "Its figures are being worked out.", "muted")
+        if len(found.timeline) > 1:
+            step = wording.duration(found.timeline[0].length_ms)
+            with parts.panel(f"Its alerts over time, {step} a bar (UTC)"):
+                charts.chart(charts.timeline(found.timeline), "Alerts of the incident over its span")
+        with parts.panel("Why, over its alerts"):
+            parts.reasons(incident.reasons)
 
 
 def _hidden(incident: Incident) -> None:

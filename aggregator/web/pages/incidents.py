@@ -1,4 +1,7 @@
-"""Incidents as a list: what is going on, what is over, and what a rule calls normal here. Judged as a whole."""
+"""Incidents as a list: what is going on, what is over, what a rule calls normal here, and who looks after which.
+
+They are judged as a whole, acknowledged and assigned without leaving the keyboard, with the keys of the list of alerts.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from nicegui import ui
 from aggregator import queries
 from aggregator.triage.cases import IncidentFilter
 from aggregator.triage.incidents import KINDS
-from aggregator.web.pages import parts, tables, verdicts, wording
+from aggregator.web.pages import handled, parts, tables, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nicegui.events import ValueChangeEventArguments
+    from nicegui.events import KeyEventArguments, ValueChangeEventArguments
 
     from aggregator.rows import Incident
     from aggregator.web.pages.visits import Visit
@@ -38,6 +41,18 @@ VERDICTS: Final = {
     "mixed": "Mixed",
 }
 
+CARE: Final = {
+    "": "By anyone",
+    "mine": "Assigned to me",
+    "unassigned": "Assigned to nobody",
+    "unacknowledged": "Not acknowledged",
+}
+
+HELP: Final = (
+    ("j", "next"), ("k", "previous"), ("a", "acknowledge"), ("m", "assign to me"), ("c", "comment"),
+    ("f", "false positive"), ("t", "true positive"), ("u", "unsure"), ("n", "note"), ("z", "undo"), ("Enter", "open"),
+)  # fmt: skip
+
 COLUMNS: Final = (
     Column("title", "Incident", "whole bare"),
     Column("latest", "Latest", "narrow"),
@@ -45,6 +60,7 @@ COLUMNS: Final = (
     Column("alerts", "Alerts", "number"),
     Column("score", "Highest score", "number"),
     Column("state", "State", "narrow"),
+    Column("care", "Looked after by", "narrow"),
 )
 
 
@@ -62,9 +78,10 @@ def row(incident: Incident, *, judges: bool) -> Row:
             "alerts": Cell(wording.count(incident.alerts)),
             "score": Cell(f"{incident.max_score:.2f}"),
             "state": state(incident),
+            "care": handled.cell(incident),
         },
-        verdicts.deeds(incident.verdict, undoable=False) if judges else (),
-        f"Verdict on incident {incident.id}",
+        (*handled.deeds(), *verdicts.deeds(incident.verdict, undoable=False)) if judges else (),
+        f"Deeds on incident {incident.id}",
     )
 
 
@@ -76,26 +93,93 @@ def state(incident: Incident) -> Cell:
 
 
 async def build(visit: Visit) -> None:
-    """The list. Filters stand in the address, so that a view can be shared."""
-    wanted = {name: visit.asked(name) for name in ("state", "kind", "verdict", "host")}
-    known = {"state": STATES, "kind": KINDS, "verdict": VERDICTS}
-    wanted |= {name: "" for name, values in known.items() if wanted[name] not in values}
+    """The page."""
+    await IncidentList(visit).build()
 
-    def where() -> IncidentFilter:
-        return IncidentFilter(**{name: value.strip() or None for name, value in wanted.items()})  # type: ignore[arg-type]
 
-    async def refresh() -> None:
-        page = queries.list_incidents(visit.services, where(), limit=SHOWN)
-        counts = queries.count_incidents(visit.services)
+class IncidentList:
+    """What one visitor sees of the incidents, and where in it the visitor is. Filters stand in the address."""
+
+    def __init__(self, visit: Visit) -> None:
+        self.visit = visit
+        self.ids: list[int] = []
+        self.cursor: int | None = None
+        self.wanted = {name: visit.asked(name) for name in ("state", "kind", "verdict", "care", "host")}
+        for name, known in (("state", STATES), ("kind", KINDS), ("verdict", VERDICTS), ("care", CARE)):
+            if self.wanted[name] not in known:
+                self.wanted[name] = ""
+
+    async def build(self) -> None:
+        """Put the list on the page and keep it current."""
+        with parts.heading("Incidents"):
+            self.summary = parts.text("span", "", "sub")
+            parts.text("span", "", "grow")
+            parts.link("What is normal here", "/suppressions")
+        self._filters()
+        with parts.panel(flush=True):
+            self.table = tables.Table(
+                COLUMNS,
+                label="Incidents, latest activity first",
+                focusable=True,
+                on_deed=self._deed,
+                on_reach=self._reach,
+            )
+            self.nothing = ui.element("div")
+            if self.visit.judges:
+                with ui.element("div").classes("line").style("padding: 10px 16px 14px"):
+                    parts.keys(HELP)
+        self.judge = verdicts.Judge(self.visit, self.refresh)
+        self.handler = handled.Handler(self.visit, self.judge, self.refresh)
+        ui.keyboard(self._key, repeating=True, ignore=["input", "select", "textarea"])
+        ui.keyboard(self._enter, repeating=False)
+        await self.refresh()
+        self.visit.follow("incident", refresh=self.refresh)
+
+    def _filters(self) -> None:
+        with ui.element("div").classes("filters").props('role=search aria-label="Filter incidents"'):
+            kinds = {"": "Any kind", **{kind: kind.capitalize() for kind in KINDS}}
+            for name, label, options in (
+                ("state", "State", STATES),
+                ("kind", "Kind", kinds),
+                ("verdict", "Verdict", VERDICTS),
+                ("care", "Looked after", CARE),
+            ):
+                ui.select(options, label=label, value=self.wanted[name], on_change=self._set(name)).props(
+                    "outlined dense options-dense"
+                )
+            ui.input("Host", value=self.wanted["host"], on_change=self._set("host")).props(
+                "outlined dense clearable debounce=400"
+            )
+
+    def _set(self, name: str) -> Callable[[ValueChangeEventArguments], Awaitable[None]]:
+        async def changed(event: ValueChangeEventArguments) -> None:
+            self.wanted[name] = event.value or ""
+            ui.navigate.history.replace(wording.link("/incidents", **self.wanted))
+            await self.refresh()
+
+        return changed
+
+    def where(self) -> IncidentFilter:
+        """The filter as it stands."""
+        plain = {name: self.wanted[name].strip() or None for name in ("state", "kind", "verdict", "host")}
+        care = self.wanted["care"]
+        whose = {"mine": self.visit.user.name, "unassigned": "none"}.get(care)
+        return IncidentFilter(assignee=whose, acknowledged=False if care == "unacknowledged" else None, **plain)  # type: ignore[arg-type]
+
+    async def refresh(self) -> None:
+        """Read and show."""
+        page = queries.list_incidents(self.visit.services, self.where(), limit=SHOWN)
+        counts = queries.count_incidents(self.visit.services)
         hidden = f", {counts['suppressed']} suppressed" if counts["suppressed"] else ""
         shown = f"{len(page.items)}{'+' if page.next else ''} shown"
-        summary.text = f"{shown}; {counts['open']} open, {counts['closed']} closed{hidden}"
-        table.fill([row(incident, judges=visit.judges) for incident in page.items])
-        table.visible = bool(page.items)
-        nothing.clear()
+        self.summary.text = f"{shown}; {counts['open']} open, {counts['closed']} closed{hidden}"
+        self.ids = [incident.id for incident in page.items]
+        self.table.fill([row(incident, judges=self.visit.judges) for incident in page.items])
+        self.table.visible = bool(page.items)
+        self.nothing.clear()
         if not page.items:
-            with nothing:
-                if where() == IncidentFilter():
+            with self.nothing:
+                if self.where() == IncidentFilter():
                     parts.empty(
                         "No incidents yet.",
                         "Alerts that share a source, a target or both are grouped here moments after they arrive.",
@@ -103,35 +187,39 @@ async def build(visit: Visit) -> None:
                 else:
                     parts.empty("No incident fits these filters.", "Loosen one of them.")
 
-    def changed(name: str) -> Callable[[ValueChangeEventArguments], Awaitable[None]]:
-        async def apply(event: ValueChangeEventArguments) -> None:
-            wanted[name] = event.value or ""
-            ui.navigate.history.replace(wording.link("/incidents", **wanted))
-            await refresh()
+    def _reach(self, key: str) -> None:
+        self.cursor = int(key)
 
-        return apply
+    async def _key(self, event: KeyEventArguments) -> None:
+        held = event.modifiers
+        if not event.action.keydown or held.ctrl or held.alt or held.meta:
+            return
+        key = event.key.name.lower() if event.key.name else ""
+        if key in {"j", "k"}:
+            self.table.step(1 if key == "j" else -1)
+        elif not self.visit.judges or event.action.repeat:
+            return
+        elif key == "z":
+            await self.judge.undo_last()
+        elif self.cursor in self.ids and self.cursor is not None:
+            await self._do(self.cursor, key)
 
-    async def deed(key: str, name: str) -> None:
-        await judge.act("incident", int(key), name)
+    async def _do(self, incident_id: int, key: str) -> None:
+        if key == "n":
+            self.judge.ask("incident", incident_id)
+        elif key in handled.KEYS:
+            await self.handler.act(incident_id, handled.KEYS[key])
+        elif key in verdicts.KEYS:
+            self.table.step(1)  # first, because the filter may take the row away
+            if not await self.judge.give("incident", incident_id, verdicts.KEYS[key]):
+                self.table.go_to(incident_id)
 
-    with parts.heading("Incidents"):
-        summary = parts.text("span", "", "sub")
-        parts.text("span", "", "grow")
-        parts.link("What is normal here", "/suppressions")
-    with ui.element("div").classes("filters").props('role=search aria-label="Filter incidents"'):
-        kinds = {"": "Any kind", **{kind: kind.capitalize() for kind in KINDS}}
-        for name, label, options in (
-            ("state", "State", STATES),
-            ("kind", "Kind", kinds),
-            ("verdict", "Verdict", VERDICTS),
-        ):
-            ui.select(options, label=label, value=wanted[name], on_change=changed(name)).props(
-                "outlined dense options-dense"
-            )
-        ui.input("Host", value=wanted["host"], on_change=changed("host")).props("outlined dense clearable debounce=400")
-    with parts.panel(flush=True):
-        table = tables.Table(COLUMNS, label="Incidents, latest activity first", on_deed=deed)
-        nothing = ui.element("div")
-    judge = verdicts.Judge(visit, refresh)
-    await refresh()
-    visit.follow("incident", refresh=refresh)
+    def _enter(self, event: KeyEventArguments) -> None:
+        if event.action.keydown and event.key.enter and self.cursor in self.ids:
+            ui.navigate.to(f"/incidents/{self.cursor}")
+
+    async def _deed(self, key: str, name: str) -> None:
+        if name in handled.KEYS.values():
+            await self.handler.act(int(key), name)
+        else:
+            await self.judge.act("incident", int(key), name)

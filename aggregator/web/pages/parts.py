@@ -115,6 +115,15 @@ def reasons(found: Iterable[Reason]) -> None:
                 text("div", f"Observed {observed}, expected about {expected} ({reason.feature})", "figures")
 
 
+def keys(known: Iterable[tuple[str, str]]) -> None:
+    """Which key does what."""
+    with ui.element("div").classes("keys").props('aria-label="Keys"'):
+        for key, deed in known:
+            with ui.element("span"):
+                text("kbd", key)
+                text("span", f" {deed}")
+
+
 def button(label: str, on_click: Callable[[], object], *, icon: str | None = None, kind: str = "plain") -> ui.button:
     """A button. `kind`: `main` for what a page is there for, `plain` for the rest, `danger` for what hurts."""
     element = ui.button(label, on_click=on_click, icon=icon, color="primary" if kind == "main" else None)

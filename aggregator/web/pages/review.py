@@ -87,7 +87,7 @@ class Review:
             self.nothing = ui.element("div")
             if self.visit.judges:
                 with ui.element("div").classes("line").style("padding: 10px 16px 14px"):
-                    _help()
+                    parts.keys(_HELP)
         with parts.panel("Verdicts by person and day", flush=True):
             self.days = tables.Table(_DAY_COLUMNS, label="Verdicts by person and day")
             self.no_days = ui.element("div")
@@ -219,11 +219,3 @@ def _always(visit: Visit) -> str:
     config = visit.services.config
     attacks = ["the built-in attacks" if name == "generated" else name for name in config.baseline_attacks]
     return ", ".join([*attacks, *config.baseline_golden]) or "none; baseline_attacks is empty"
-
-
-def _help() -> None:
-    with ui.element("div").classes("keys").props('aria-label="Keys"'):
-        for key, deed in _HELP:
-            with ui.element("span"):
-                parts.text("kbd", key)
-                parts.text("span", f" {deed}")

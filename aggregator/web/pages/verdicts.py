@@ -53,7 +53,7 @@ class Judge:
     def __init__(self, visit: Visit, done: Callable[[], Awaitable[None]]) -> None:
         self._visit = visit
         self._done = done
-        self._last: Label | None = None
+        self._last: Callable[[], Awaitable[None]] | None = None
         with ui.element("div").classes("snack").props("role=status aria-live=polite") as self._snack:
             self._said = parts.text("span", "")
             ui.button("Undo", on_click=self.undo_last, color=None).props("flat dense")
@@ -67,10 +67,9 @@ class Judge:
             label = await teaching.add_label(
                 self._visit.services, actor, target=target, target_id=target_id, verdict=verdict, note=note
             )
-            self._last = label
             about = f"{target.capitalize()} {target_id}"
             more = f", {wording.plural(label.alerts, 'alert')}" if target == "incident" else ""
-            self._say(f"{about}{more}: {wording.verdict(verdict)}")
+            self.say(f"{about}{more}: {wording.verdict(verdict)}", lambda: self.undo(label))
             await self._done()
             return True
         return False
@@ -79,9 +78,8 @@ class Judge:
         """Give a verdict on a flow by its name, whether it raised an alert or not; True when it was stored."""
         with self._visit.acting() as actor:
             label = await teaching.label_flow(self._visit.services, actor, flow_id, verdict=verdict)
-            self._last = label
             about = f"Alert {label.target_id}" if label.target == "alert" else f"Flow {flow_id}"
-            self._say(f"{about}: {verdict}")
+            self.say(f"{about}: {verdict}", lambda: self.undo(label))
             await self._done()
             return True
         return False
@@ -90,15 +88,14 @@ class Judge:
         """Take a verdict back."""
         with self._visit.acting() as actor:
             await teaching.undo_label(self._visit.services, actor, label.id)
-            self._last = None
-            self._hide()
+            self.forget()
             ui.notify(f"Verdict on {label.target} {label.flow_id or label.target_id} taken back", type="info")
             await self._done()
 
     async def undo_last(self) -> None:
-        """Take back what this page gave last."""
+        """Take back what this page did last."""
         if self._last is not None:
-            await self.undo(self._last)
+            await self._last()
 
     async def act(self, target: str, target_id: int, deed: str) -> None:
         """What a row's button asks for."""
@@ -141,9 +138,16 @@ class Judge:
                 buttons(give)
                 parts.button("Cancel", dialog.close)
 
-    def _say(self, said: str) -> None:
+    def say(self, said: str, undo: Callable[[], Awaitable[None]]) -> None:
+        """Show what was done last, and how it is taken back."""
+        self._last = undo
         self._said.text = said
         self._snack.visible = True
+
+    def forget(self) -> None:
+        """What was done last was taken back."""
+        self._last = None
+        self._hide()
 
     def _hide(self) -> None:
         self._snack.visible = False

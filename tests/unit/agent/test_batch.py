@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,17 @@ def test_alerts_travel_alone_and_first() -> None:
     assert contract.unpack_columns(batch.flows)["src_port"].tolist() == [1, 50]
     assert [alert.reasons[0].text for alert in batch.alerts] == ["reason 1", "reason 50"]
     assert gathering.take(ORIGIN, HEALTH, created_ms=1) == []
+
+
+def test_an_alert_says_what_it_looks_like() -> None:
+    """The family and share named for a row stay with its alert, however rows are gathered; others name none."""
+    gathering = Gathering(100)
+    gathering.add(replace(rows([0, 1, 0, 1]), families={3: ("scan", 0.75)}))
+    gathering.add(replace(rows([0, 1], first=50), families={1: ("guessing", 1.0)}))
+    entry = gathering.take(ORIGIN, HEALTH, created_ms=1)[0]
+    batch = batch_pb2.Batch.FromString(entry.payload)
+    assert contract.unpack_columns(batch.flows)["src_port"].tolist() == [1, 3, 51]
+    assert [(alert.family, alert.family_share) for alert in batch.alerts] == [("", 0), ("scan", 0.75), ("guessing", 1)]
 
 
 def test_a_batch_has_a_size() -> None:

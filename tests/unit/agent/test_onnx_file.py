@@ -6,13 +6,16 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from agent.errors import ModelRefused
-from agent.onnx_file import require_plain
+from agent.onnx_file import only, require_plain
+from protos import contract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +35,38 @@ def model(*nodes: object, initializers: tuple = (), **more: object) -> bytes:
 
 
 IDENTITY = helper.make_node("Identity", ["x"], ["y"])
+
+
+def test_what_an_output_does_not_need_is_left_out(tmp_path: Path, onnx_models: ModuleType) -> None:
+    """The cut model has the one output, the operators and constants that lead to it, and the same scores."""
+    onnx_models.write_classifier(tmp_path / "m.onnx", columns={"scan": "src_ports_10s"})
+    data = (tmp_path / "m.onnx").read_bytes()
+    whole, part = onnx.load_from_string(data), onnx.load_from_string(only(data, ["score"]))
+    onnx.checker.check_model(part)
+    assert [output.name for output in part.graph.output] == ["score"]
+    assert part.graph.input == whole.graph.input
+    needed, stays = {"score"}, []
+    for node in reversed(whole.graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            stays.insert(0, node)
+    assert list(part.graph.node) == stays
+    assert 0 < len(stays) < len(whole.graph.node)
+    assert {tensor.name for tensor in part.graph.initializer} == {t.name for t in whole.graph.initializer} & needed
+    rows = np.random.default_rng(1).lognormal(2, 1, (50, len(contract.FEATURES))).astype(np.float32)
+    scores = [
+        onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+            ["score"], {"features": rows}
+        )[0]
+        for one in (whole, part)
+    ]
+    assert np.array_equal(*scores)
+
+
+def test_a_cut_that_leaves_nothing_out_changes_nothing() -> None:
+    """Every field of the file is written as it was read."""
+    data = model(IDENTITY, initializers=(numpy_helper.from_array(np.ones(3, np.float32), "x"),), ir_version=300)
+    assert onnx.load_from_string(only(data, ["y"])) == onnx.load_from_string(data)
 
 
 def test_a_plain_model_passes(tmp_path: Path, onnx_models: ModuleType) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROWS: Final = 3000
+ROWS: Final = 2000
 
 
 def importance(

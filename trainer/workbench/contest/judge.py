@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.workbench.candidates.graph import Runner
 from trainer.workbench.contest import curves as drawn
 from trainer.workbench.contest import folder as files
 from trainer.workbench.contest import metrics
@@ -77,7 +78,9 @@ def judge(
         "threshold": entry.threshold,
         **bench.provenance,
     }
-    graph = whole.joined(dealt.encoder, candidate.to_onnx())
+    exported = candidate.to_onnx()
+    run = Runner(exported)
+    graph = whole.joined(dealt.encoder, exported)
     tried = whole.keep(where, graph, description, dealt.encoder, dealt.raw, expected=expected)
     entry.bytes, entry.rows_per_s = tried.size, tried.rows_per_s
     at = _some(len(dealt.prepared.fit), bench.seed)
@@ -86,7 +89,7 @@ def judge(
         dealt.prepared.sources,
         (dealt.prepared.fit[at], train_truth),
         (dealt.test.rows, dealt.test.truth),
-        lambda rows, truth: _value(bench, described, candidate, rows, truth),
+        lambda rows, truth: _value(bench, described, run(rows), truth),
         seed=bench.seed,
         late=late,
     )
@@ -95,13 +98,10 @@ def judge(
     return notes
 
 
-def _value(
-    bench: Bench, described: Described, candidate: Candidate, rows: NDArray[np.float32], truth: NDArray[np.int64]
-) -> float | None:
+def _value(bench: Bench, described: Described, answers: NDArray[np.float32], truth: NDArray[np.int64]) -> float | None:
     if described.judges == "classes":
-        return metrics.of_classes(candidate.chances(rows), truth, len(bench.dealt.task.benign))[bench.metric]
-    scores = candidate.strangeness(rows)
-    return metrics.of_strangeness(scores, truth, None)["average_precision"]
+        return metrics.of_classes(answers, truth, len(bench.dealt.task.benign))[bench.metric]
+    return metrics.of_strangeness(answers, truth, None)["average_precision"]
 
 
 def _some(rows: int, seed: int) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import platform
 import traceback
@@ -45,15 +46,23 @@ STOP: Final = "stop"
 _PILOT: Final = 3000
 _SHARE: Final = 0.3
 """Of the time left one candidate with its default settings may take."""
+_FIRST_SHARE: Final = 0.5
+"""The same of the first one, which is the one to end with if there is time for no other."""
 _GROWS: Final = 1.1
 """Time of a fit grows with rows to this power, about."""
-_ENDS_ITSELF: Final = frozenset({"lightgbm", "autoencoder", "most-frequent", "stump", "gaussian-naive-bayes"})
+_ENDS_ITSELF: Final = frozenset({"autoencoder", "most-frequent", "stump", "gaussian-naive-bayes"})
+_LOOK: Final = 0.02
+"""Of the budget one candidate's importances may take."""
 _SEARCHED: Final = 3
 """Candidates whose settings are searched: the best ones with their defaults."""
+_FIRST: Final = "lightgbm"
 _TREE_BESIDE: Final = ("lightgbm", "isolation-forest")
 _BLENDED: Final = 3
+_SURER: Final = 0.95
+"""A blend is several models to keep and ask: its log loss must be below the best one's by a twentieth."""
 _FINE: Final = 5e-5
 """A metric this near to 1 leaves nothing to search for."""
+_JUDGING: Final = ("sklearn.metrics", "onnx.compose", "onnxruntime")
 _PACKAGES: Final = ("numpy", "scikit-learn", "lightgbm", "onnx", "onnxruntime", "skl2onnx", "keras", "tensorflow")
 
 
@@ -120,6 +129,8 @@ class Contest:
         wanted = self._wanted()
         self._resume(wanted)
         self._write("running")
+        for module in _JUDGING:  # loaded before the first candidate, whose judging would seem slow otherwise
+            importlib.import_module(module)
         for at, described in enumerate(wanted):
             if described.name not in self.entries:
                 self._first(described, len(wanted) - at)
@@ -146,11 +157,16 @@ class Contest:
     def _stopped(self) -> bool:
         return (self.where / STOP).exists()
 
+    def _spare(self) -> float:
+        """Seconds kept for the last words of a run."""
+        return 1.0 + 0.03 * self.settings.time_budget_s
+
     def _reserve(self) -> float:
-        """Seconds kept for what must still be done: the last fit, judging, files."""
+        """Seconds kept by a search for the last fit of the best, its judging and its file."""
         best = self._leading(1)
         fit = sum(self.entries[name].fit_s or 0.0 for name in best)
-        return 1.0 + 0.03 * self.settings.time_budget_s + sum(self.took.get(name, 0.0) for name in best) + 1.3 * fit
+        took = sum(self.took.get(name, 0.0) for name in best)
+        return self._spare() + 1.5 * took + 1.6 * fit
 
     def _leading(self, count: int) -> list[str]:
         done = [entry for entry in board.ordered(list(self.entries.values()), self.metric) if entry.state == "done"]
@@ -179,10 +195,12 @@ class Contest:
             one
             for one in able
             if one.name in BASELINES
-            or (one.name in named if named else one.kind == kind or (kind == "dl" and one.name in _TREE_BESIDE))
+            or (kind == "dl" and one.name in _TREE_BESIDE)
+            or (one.name in named if named else one.kind == kind)
         ]
-        if not self.judged:
-            chosen.sort(key=lambda one: one.name != board.FALLBACK)
+        # What a run must not end without comes first, however slow the machine is today.
+        first = _FIRST if self.judged else board.FALLBACK
+        chosen.sort(key=lambda one: one.name != first)
         return chosen
 
     def _anything_to_choose_by(self) -> bool:
@@ -207,7 +225,8 @@ class Contest:
 
     def _first(self, described: Described, waiting: int) -> None:
         entry = self.entries[described.name] = Entry(described.name, described.title)
-        left = self._left() - self._reserve()
+        # What is judged stays, so another candidate is worth more than a second fit of the best: that one is extra.
+        left = self._left() - self._spare() - 1.5 * max(self.took.values(), default=0.0)
         why = (
             "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
         )
@@ -218,7 +237,7 @@ class Contest:
         self.events.stage("models", 0.05 + 0.9 * self._used(), f"fitting {described.title}")
         self.events.model(described.name, described.title, "started")
         start = self.clock.now()
-        share = left / waiting if described.kind == "dl" else _SHARE * left
+        share = left / waiting if described.kind == "dl" else (_SHARE if self.took else _FIRST_SHARE) * left
         try:
             candidate, history = self._fit(described, {}, start + share)
             entry.fit_s = self.clock.now() - start
@@ -229,7 +248,6 @@ class Contest:
         except Exception as error:  # noqa: BLE001 - one failing model never ends a run; it says why in the leaderboard
             self._failed(entry, error)
             return
-        self.took[described.name] = self.clock.now() - start - (entry.fit_s or 0.0)
         self.events.model(
             described.name, described.title, "done", metric=entry.select[self.metric], seconds=entry.fit_s
         )
@@ -273,8 +291,9 @@ class Contest:
 
     def _keep(self, described: Described, candidate: Candidate, entry: Entry, history: list[dict[str, float]]) -> None:
         """Judge it, write its files, and remember it."""
+        start = self.clock.now()
         entry.select, entry.loss = self.bench.select(described, candidate)
-        cap = self.clock.now() + 0.02 * self.settings.time_budget_s
+        cap = min(start + _LOOK * self.settings.time_budget_s, self.ends)
         notes = judge(
             self.bench,
             described,
@@ -286,6 +305,7 @@ class Contest:
         )
         self.notes += [note for note in notes if note not in self.notes]
         self.fitted[described.name] = candidate
+        self.took[described.name] = self.clock.now() - start
         folder.write(self.where / "models" / described.name / "entry.json", entry.to_json())
 
     def _resume(self, wanted: list[Described]) -> None:
@@ -354,7 +374,9 @@ class Contest:
         able = [self.entries[name] for name in self._leading(len(self.entries)) if name in self.fitted]
         able = sorted((one for one in able if one.loss is not None), key=lambda one: one.loss or 0.0)[:_BLENDED]
         able = [one for one in able if one.name in self.candidates]
-        if len(able) < 2 or BLEND in self.entries or self._left() < self._reserve():
+        # Judging a blend asks every member once more, and so does fitting it again.
+        judging = 1.5 * sum(self.took.get(one.name, 0.0) for one in able)
+        if len(able) < 2 or BLEND in self.entries or self._left() < self._reserve() + judging:
             return
         truth = self.dealt.select.truth
         assert truth is not None  # noqa: S101 - a task with classes has labels on its select rows
@@ -364,7 +386,7 @@ class Contest:
             key=lambda some: metrics.loss(np.mean([given[one.name] for one in some], axis=0), truth),
         )
         mean = np.mean([given[one.name] for one in best], axis=0)
-        if metrics.loss(mean, truth) >= (able[0].loss or 0.0):
+        if metrics.loss(mean, truth) >= _SURER * (able[0].loss or 0.0):
             return
         described = self._blended([one.name for one in best])
         entry = self.entries[BLEND] = Entry(BLEND, BLEND_TITLE, params={"members": [one.name for one in best]})
@@ -403,7 +425,7 @@ class Contest:
         names = entry.params["members"] if name == BLEND else [name]
         if any(one not in self.fitted for one in names):
             return
-        expected = 1.5 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 1.0) + 1.0
+        expected = 1.0 + 1.6 * sum(self.entries[one].fit_s or 0.0 for one in names) + 1.5 * self.took.get(name, 0.0)
         if expected > self._left():
             self.notes.append(f"{entry.title} was not fitted once more on all rows: no time was left.")
             return
@@ -471,9 +493,15 @@ class Contest:
         trees = [done[name] for name in _TREE_BESIDE if name in done]
         networks = [entry for name, entry in done.items() if self.candidates[name].kind == "dl"]
         for tree in trees:
-            top = max((entry.select[self.metric] or 0.0 for entry in networks), default=None)
-            if top is not None and tree.select[self.metric] is not None and top <= (tree.select[self.metric] or 0.0):
-                self.notes.append(f"No network beats {tree.title} here, which is fitted in a fraction of the time.")
+            most = tree.select[self.metric]
+            judged = [entry for entry in networks if entry.select[self.metric] is not None]
+            top = max(judged, key=lambda entry: entry.select[self.metric] or 0.0, default=None)
+            if top is not None and most is not None and (top.select[self.metric] or 0.0) <= most:
+                self.notes.append(
+                    f"No network beats {tree.title} here: {top.title}, the best of them, has "
+                    f"{top.select[self.metric]:.4f} against {most:.4f} on the rows set aside to choose by, "
+                    f"fitted in {top.fit_s or 0.0:.0f} s against {tree.fit_s or 0.0:.0f} s."
+                )
 
     # --- what is told
 

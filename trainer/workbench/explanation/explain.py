@@ -36,7 +36,7 @@ FORMAT: Final = "anomaflow-explanation-1"
 Method = Literal["shap", "shap-row", "lime", "importance", "partial"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 BACKGROUND_ROWS: Final = 50
-ROWS: Final[dict[str, int]] = {"shap": 200, "importance": 4_000, "partial": 500}
+ROWS: Final[dict[str, int]] = {"shap": 200, "importance": 2_000, "partial": 500}
 """Rows a method looks at, at most, unless told otherwise."""
 _ORDERS: Final = {"shap": 1, "shap-row": 10}
 
@@ -164,7 +164,7 @@ def _of_row(
 
 
 def _importance(asks: Subject, found: importances.Importance, shown: str) -> dict[str, Any]:
-    order = np.argsort(-found.mean, kind="stable").tolist()
+    order = [at for at in np.argsort(-found.mean, kind="stable").tolist() if found.repeats[at]]
     items = [
         {"feature": asks.names[at], "value": tidy(found.deviation[at]), "effect": tidy(found.mean[at])} for at in order
     ]
@@ -174,12 +174,12 @@ def _importance(asks: Subject, found: importances.Importance, shown: str) -> dic
         else f"How much of the {found.measure} ({found.whole:.4g}) is lost"
     )
     note = (
-        f"{lost} when the values of one column are shuffled, on {shown}, mean of {importances.REPEATS} times; the "
+        f"{lost} when the values of one column are shuffled, on {shown}, mean of {int(found.repeats.max())} times; the "
         "value is the deviation between them. Columns that say the same stand in for each "
         "other, and then both look unimportant."
     )
-    if found.columns_done < len(order):
-        note += f" Time ended it after {found.columns_done} of {len(order)} columns."
+    if len(order) < len(asks.names):
+        note += f" Time ended it after {len(order)} of {len(asks.names)} columns."
     option = charts.bars(
         [asks.names[at] for at in order], [float(found.mean[at]) for at in order], found.measure, signed=False
     )

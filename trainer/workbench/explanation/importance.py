@@ -24,13 +24,16 @@ MOVED: Final = "how far the score moves"
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Mean and deviation over the repeats `[C]`, and what was measured; `whole` is the figure with nothing shuffled."""
+    """Mean and deviation over the `repeats` of each column `[C]` (0: time did not reach it), and what was measured.
+
+    `whole` is the figure with nothing shuffled, None where there is none.
+    """
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     measure: str
     whole: float | None
-    columns_done: int
+    repeats: NDArray[np.int64]
 
 
 def importance(
@@ -42,24 +45,27 @@ def importance(
     seconds_left: Callable[[], float] = lambda: float("inf"),
     tell: Callable[[float], None] = lambda _done: None,
 ) -> Importance:
-    """Importance of each column on `rows` `[n, C]`; columns that time does not reach have none."""
+    """Importance of each column on `rows` `[n, C]`: all of them once, then again while time is left."""
     chance = np.random.default_rng([seed, 93])
     measure, judge = _judge(subject, rows, labels)
     whole = judge(rows)
     width = rows.shape[1]
-    found = np.zeros((width, REPEATS))
+    found = np.zeros((REPEATS, width))
     done = 0
-    for at in range(width):
-        if at and seconds_left() <= 0:
-            break
-        for repeat in range(REPEATS):
-            shuffled = rows.copy()
-            shuffled[:, at] = chance.permutation(shuffled[:, at])
-            found[at, repeat] = judge(shuffled) if measure == MOVED else whole - judge(shuffled)
-        done = at + 1
-        tell(done / width)
+    while done < REPEATS * width and (done == 0 or seconds_left() > 0):
+        repeat, at = divmod(done, width)
+        shuffled = rows.copy()
+        shuffled[:, at] = chance.permutation(shuffled[:, at])
+        found[repeat, at] = judge(shuffled) if measure == MOVED else whole - judge(shuffled)
+        done += 1
+        tell(done / (REPEATS * width))
+    repeats = np.full(width, done // width, dtype=np.int64)
+    repeats[: done % width] += 1
+    known = np.arange(REPEATS)[:, None] < repeats
+    mean = found.sum(axis=0) / np.maximum(repeats, 1)
+    deviation = np.sqrt((np.where(known, found - mean, 0) ** 2).sum(axis=0) / np.maximum(repeats, 1))
     named = measure != MOVED
-    return Importance(found.mean(axis=1), found.std(axis=1), measure, whole if named else None, done)
+    return Importance(mean, deviation, measure, whole if named else None, repeats)
 
 
 def _judge(

@@ -51,7 +51,8 @@ def single(opened: Opened, incoming: Incoming, row: int) -> Drawn:
 
 
 def _rows(opened: Opened, incoming: Incoming, chosen: NDArray[Any], label: str | None) -> Drawn:
-    matched = schema.match(opened.columns, incoming.names, label=label)
+    # Rows that were predicted are explained, however much of them was missing then.
+    matched = schema.match(opened.columns, incoming.names, label=label, fill=True)
     cells = Cells(opened.columns, matched.taken)
     parts: list[list[Values]] = []
     labels: list[NDArray[np.object_]] = []

@@ -7,6 +7,7 @@ is not told of a row is taken from background rows, one after the other; the bas
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,6 +51,8 @@ def share(
     if rows.shape[1] == 1:
         answers = subject.says(rows)
         return Shares((answers - base)[:, None], base, answers)
+    # numba would compile shap's loops for twelve seconds; Python does them in a fifth of one.
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
     import shap
 
     explainer: Any = shap.PermutationExplainer(

@@ -99,35 +99,37 @@ def train(learner: Learner, hyper: Hyper, seed: int, told: Told, checkpoint: Che
     history, best = state.history, state.best
     while not finished(history, hyper):
         learner.optimizer.learning_rate.assign(rate(history, hyper))
-        means = _pass(learner, hyper, seed, len(history), told)
-        if means is None and history:
+        means, whole = _pass(learner, hyper, seed, len(history), told)
+        if not whole and history:
             break
-        row = _row(len(history) + 1, means or {}, learner.judge())
+        row = _row(len(history) + 1, means, learner.judge())
         history = [*history, row]
         if best_of(history) == len(history) - 1:
             best = [variable.numpy() for variable in learner.variables]
-        if means is not None:
+        if whole:
             kept = _state(learner, history)
             checkpoint.save(State(kept.weights, kept.optimizer, best, history))
         told.epoch(dict(row))
-        if means is None or _over(told):
+        if not whole or _over(told):
             break
     _assign(learner.variables, best)
     return history
 
 
-def _pass(learner: Learner, hyper: Hyper, seed: int, done: int, told: Told) -> dict[str, float] | None:
-    """One epoch, and its means; None if it was broken off."""
+def _pass(learner: Learner, hyper: Hyper, seed: int, done: int, told: Told) -> tuple[dict[str, float], bool]:
+    """One epoch: means over the rows it saw, and whether it saw all of them."""
     order = np.random.default_rng([seed, done]).permutation(learner.rows)
     # Parts of nearly one size: a last batch of one row would make batch normalisation jump.
     parts = np.array_split(order, max(math.ceil(learner.rows / hyper.batch_size), 1))
     sums: dict[str, float] = {}
+    seen = 0
     for number, part in enumerate(parts):
+        seen += len(part)
         for name, value in learner.step(part, done * len(parts) + number).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part)
         if number + 1 < len(parts) and number % LOOK == 0 and _over(told):
-            return None
-    return {name: value / learner.rows for name, value in sums.items()}
+            break
+    return {name: value / seen for name, value in sums.items()}, seen == learner.rows
 
 
 def _over(told: Told) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,7 @@ from trainer.workbench.prediction.cells import Cells, texts
 from trainer.workbench.prediction.reasons import reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,7 +80,7 @@ def predict(opened: Opened, incoming: Incoming, out: Path, asked: Asked, tell: T
     tell("predict", 0.6, f"finding reasons for {len(chosen)} rows")
     found = _reasons(opened, incoming, cells, chosen, asked.reasons)
     tell("predict", 0.8, "writing the rows")
-    preview = _write(incoming, whole, found, out / ROWS)
+    preview = _write(_named(incoming, opened, matched.taken), whole, found, out / ROWS)
     odd = cells.told()
     seen = {
         "missing": list(matched.missing),
@@ -140,6 +140,12 @@ def _numbered(incoming: Incoming) -> Iterator[tuple[int, Any]]:
     for batch in incoming.batches():
         yield start, batch
         start += batch.num_rows
+
+
+def _named(incoming: Incoming, opened: Opened, taken: Sequence[str | None]) -> Incoming:
+    """The table with the model's names for columns that were renamed: its rows can be explained as they are."""
+    told = {name: column.name for column, name in zip(opened.columns, taken, strict=True) if name is not None}
+    return replace(incoming, names=tuple(told.get(name, name) for name in incoming.names))
 
 
 def _write(

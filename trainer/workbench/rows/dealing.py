@@ -1,7 +1,7 @@
 """Dealing: from a table and settings to encoded rows in their roles, with everything a result says about them.
 
 Whatever is learnt about columns is learnt from fit rows. Test rows are encoded and handed over for judging alone. Of a
-detector the fit and calibrate rows are ordinary ones; strange ones that the label knows join the rows that choose.
+detector the fit and calibrate rows are ordinary ones; where few strange rows could choose, all that are known do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _TAIL: Final = 0.001
 _KEPT_RAW: Final = 4096
+_FEW_STRANGE: Final = 50
+"""Fewer strange select rows than this are joined by all others the label knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,11 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     fit_rows = encoder.apply(held.take(fit_at))
     if found.detects:
         plain = _ordinary(roles.select, classes, found)
-        aside = np.setdiff1d(
-            np.concatenate([roles.fit, roles.calibrate]),
-            _ordinary(np.concatenate([roles.fit, roles.calibrate]), classes, found),
-        )
-        select_at = np.concatenate([roles.select, aside])
+        select_at = roles.select
+        if len(select_at) - len(plain) < _FEW_STRANGE:
+            # Strange rows are not learnt, so all that are known may choose; with many, their natural share counts more.
+            others_at = np.concatenate([roles.fit, roles.calibrate])
+            select_at = np.union1d(select_at, np.setdiff1d(others_at, _ordinary(others_at, classes, found)))
         select = Judged(encoder.apply(held.take(select_at)), _truth(classes[select_at], found))
         prepared = Prepared(
             names=tuple(name for name, _ in names),

@@ -2,7 +2,8 @@
 
 A test table is the test as it stands. Else the last rows by time, whole groups, or a random quarter: of these the
 random one is the kindest, since its test rows are brothers of the fitted ones, and its warning says so. Before a random
-split rows that equal an earlier one in every feature are taken out, so that none stands in two roles.
+split rows that equal an earlier one in every feature are taken out, so that none stands in two roles; beside a test
+table copies stay together in the role that chooses or calibrates, and are taken out of what is learnt.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def split(
     chance = np.random.default_rng([settings.seed, 82])
     everyone = np.arange(len(rows))
     warning, duplicates, test = "", 0, None
+    copies: NDArray[np.intp] = everyone
     if how in {"time", "group"}:
         if settings.split_column is None or settings.split_column not in rows.columns:
             raise SettingsUnusable(f"splitting by {how}: name the column in split_column")
@@ -101,9 +103,8 @@ def split(
         learn, test = _stratified(everyone, classes[everyone], settings.test_share, chance)
         warning = RANDOM_WARNING
     else:
-        _, first = np.unique(alike(features), return_index=True)
+        _, first, copies = np.unique(alike(features), return_index=True, return_inverse=True)
         learn = np.sort(first)
-        duplicates = len(rows) - len(learn)
     calibrate = np.zeros(0, dtype=np.intp)
     if how == "time":
         cut = len(learn) - round(SELECT_SHARE * len(learn))
@@ -115,6 +116,10 @@ def split(
         fit, select = _stratified(learn, classes[learn], SELECT_SHARE, chance)
         if detects:
             fit, calibrate = _stratified(fit, classes[fit], CALIBRATE_SHARE, chance)
+    if how == "file":
+        # The test table is judged with its copies, so what chooses and calibrates has its own; what is learnt has not.
+        select, calibrate = (np.flatnonzero(np.isin(copies, copies[held])) for held in (select, calibrate))
+        duplicates = len(rows) - len(fit) - len(select) - len(calibrate)
     for role, held in (("fit", fit), ("select", select)):
         if len(held) < LEAST:
             raise NotEnoughRows(

@@ -64,7 +64,7 @@ def confusion(found: Mapping[str, Any]) -> Figures:
                   "splitArea": {"show": False}},
         "yAxis": {"type": "category", "data": classes, "inverse": True, "name": "is", "nameLocation": "start"},
         "visualMap": {"show": False, "min": 0, "max": 1, "dimension": 2, "inRange": {
-            "color": ["rgba(76,143,221,0.06)", "rgba(76,143,221,0.85)"]}},
+            "color": ["rgba(76,143,221,0.06)", "rgba(76,143,221,0.55)"]}},
         "series": [{
             "type": "heatmap", "data": cells, "encode": {"x": 0, "y": 1, "value": 2, "tooltip": [3, 2]},
             "label": {"show": few, "formatter": "{@[3]}", **_TEXT},

@@ -86,6 +86,10 @@ DEEDS = {
         ("POST", "/suppressions", {"source": "10.0.0.1", "until_ms": 5, "reason": "x"}),
         ("POST", "/suppressions/1/end", {}),
         ("POST", "/suppressions/1/undo", {}),
+        ("POST", "/incidents/1/acknowledge", {}),
+        ("POST", "/incidents/1/assign", {"to": None}),
+        ("POST", "/incidents/1/comment", {"note": ""}),
+        ("POST", "/incidents/steps/1/undo", {}),
     ],
     "operator": [
         ("PUT", "/policies/current", {"keep_fraction": 0.1}),

@@ -167,7 +167,7 @@ def test_no_fit_begins_when_the_budget_is_used_up(tmp_path: Path) -> None:
     time = Time()
 
     def slow(given: dict[str, Any], seed: int) -> Candidate:
-        time.now += 95.0
+        time.now += 98.0
         return FEW["lightgbm"].make({"rounds": 5, **given}, seed)
 
     told = contest(

@@ -168,6 +168,7 @@ def test_a_stop_in_the_first_epoch_keeps_what_it_reached_but_no_checkpoint(tmp_p
         Counter().learner, HYPER, 3, Told(epoch=told.append, stop=lambda: True), Checkpoint(tmp_path, "this fit")
     )
     assert [row["epoch"] for row in found] == [1.0]
+    assert set(found[0]) == {"epoch", "loss", "val_loss"}
     assert told == found
     assert not (tmp_path / NAME).exists()
 

@@ -256,6 +256,7 @@ def test_the_command_predicts_a_pasted_row(tmp_path: Path, capsys: pytest.Captur
     told = json.loads(capsys.readouterr().out)
     assert told["rows"] == 1
     assert told["schema"]["notes"] == ["Renamed as told: Size as size."]
+    assert told["preview"][0]["size"] == 9.0
     assert main(["workbench", "download", str(tmp_path / "p"), "--out", str(tmp_path / "p.csv")]) == 0
 
 
