@@ -36,7 +36,8 @@ def bring_in(
     folder = places.dataset_folder(dataset_id, version)
     limits = (
         "--limits",
-        f"max-bytes={config.workbench_table_mib << 20}",
+        f"max-bytes={config.workbench_upload_mib << 20}",
+        f"max-expanded-bytes={config.workbench_table_mib << 20}",
         f"max-rows={config.workbench_rows}",
         f"max-columns={config.workbench_columns}",
     )
