@@ -42,7 +42,7 @@ HEARD: Final = np.array(
 )
 """Features that a model hears `[F]`. ECE and CWR say that two systems speak ECN and that a router on the way was busy
 (RFC 3168): a setting and the weather, not something a host does. Heard, they were what made phones that negotiate it
-strange, whose flows set thresholds and raised two thirds of the false alarms on captures of protocols."""
+strange, whose flows raised most of the false alarms on captures of protocols (docs/detection.md)."""
 
 FEWEST: Final = calibrate.FEWEST
 FEWEST_OF_FAMILY: Final = 5
