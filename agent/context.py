@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from agent import context_facts as facts
-from agent.context_tables import BLOCK_S, HORIZONS_S, Block, Starts, Table, Visit
+from agent.context_tables import BLOCK_S, HORIZONS_S, Block, Starts, Table, TrafficTime, Visit
 from agent.hashing import WORDS, fold, mix
 
 if TYPE_CHECKING:
@@ -78,8 +78,6 @@ _LONG: Final = 1
 """Position of the longer horizon."""
 _SPREAD_WEIGHT: Final = 4.0
 _SPREAD_EDGE: Final = 0.01
-_CLOCK_SET_S: Final = 30.0
-"""A step back larger than any disorder among ends of flows."""
 
 # Columns of what each flow adds. The ones a table takes together stand together.
 _UNANSWERED, _REFUSED, _OUT, _IN, _HELD, _ONE, _EXCHANGE, _PAUSES, _SIZES, _VOLUME, _GAINS = (
@@ -97,15 +95,14 @@ class Context:
         self._source_ports = Table(entries, 4)
         self._repeats = Table(entries, 7, np.float64)  # differences of squares need the digits
         self._starts = Starts(entries)
-        self._origin_ms: int | None = None
-        self._now = 0.0
+        self._time = TrafficTime()
 
     def update(self, flows: NDArray) -> NDArray[np.float32]:
         """Context of each of `flows` (`FLOW`, in order), including itself: `[n, len(NAMES)]`, non-negative."""
         result = np.empty((len(flows), len(NAMES)), dtype=np.float32)
         if not len(flows):
             return result
-        times = self._times(flows["ended_ms"])
+        times = self._time.seconds(flows["ended_ms"])
         at = 0
         while at < len(flows):
             to = int(np.searchsorted(times, times[at] + BLOCK_S, side="right"))
@@ -165,17 +162,6 @@ class Context:
             column[f"{name}_packets_per_minute_300s"][:] = mine[:, 0]
             column[f"{name}_bytes_per_second_300s"][:] = mine[:, 1]
             column[f"{name}_large_bytes_per_second_300s"][:] = mine[:, 2]
-
-    def _times(self, ended_ms: NDArray) -> NDArray[np.float64]:
-        if self._origin_ms is None:
-            self._origin_ms = int(ended_ms[0])
-        if int(ended_ms[0]) - self._origin_ms < (self._now - _CLOCK_SET_S) * 1000:
-            # The clock was set back. What is remembered keeps its age as of now, or nothing would fade until then.
-            self._origin_ms = int(ended_ms[0]) - int(self._now * 1000)
-        seconds = (ended_ms.astype(np.int64) - self._origin_ms) / 1000.0
-        times: NDArray[np.float64] = np.maximum.accumulate(np.maximum(seconds, self._now))
-        self._now = float(times[-1])
-        return times
 
 
 def _part(gains: NDArray[np.float64], first: int, end: int = 0) -> NDArray[np.float64]:

@@ -22,6 +22,9 @@ IDLE_BYTES_PER_S: Final = 100.0
 ORDINARY_PACKET: Final = 100.0
 """Bytes on the wire that an ordinary DNS question or a default ping stays within: 98 for a ping of 56 bytes, 70 to 95
 for the name of a host."""
+SERVICE_NAME: Final = 50.0
+"""Bytes that one question of a flow may have beyond that: directories name services by site and domain (RFC 2782), and
+such a name is that much longer than a host's. Clients ask each from a port of its own; a tunnel goes on asking."""
 _DNS_PORT: Final = 53
 _MULTICAST_V4: Final = (224, 239)
 _BROADCAST: Final = 255
@@ -55,6 +58,7 @@ def refused(flows: NDArray) -> NDArray[np.bool_]:
         (flows["dst2src_syn_packets"] > 0)
         & (flows["bidirectional_rst_packets"] > 0)
         & (flows["bidirectional_psh_packets"] == 0)
+        & (flows["src2dst_fin_packets"] == 0)
     )
     result: NDArray[np.bool_] = _asked(flows) & (turned_away | torn_down)
     return result
@@ -118,7 +122,7 @@ def volume(flows: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64], ND
     """
     both = icmp(flows)
     packets, size = flows["src2dst_packets"].astype(np.float64), flows["src2dst_bytes"].astype(np.float64)
-    large = np.maximum(size - ORDINARY_PACKET * packets, 0.0)
+    large = np.maximum(size - ORDINARY_PACKET * packets - SERVICE_NAME * dns(flows), 0.0)
     back, returned = flows["dst2src_packets"] * both, flows["dst2src_bytes"] * both
     large += np.maximum(returned - ORDINARY_PACKET * back, 0.0)
     return packets + back, size + returned, large

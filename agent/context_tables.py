@@ -23,10 +23,36 @@ MOST: Final = 16
 """Most measures that are scaled in one go."""
 NEVER: Final = -np.inf
 
+_CLOCK_SET_S: Final = 30.0
+"""A step back larger than any disorder among ends of flows."""
+
 _H: Final = len(HORIZONS_S)
 _RATES: Final = 1.0 / np.asarray(HORIZONS_S, dtype=np.float64)
 _WAYS: Final = 8
 _ROUNDS: Final = 2 * _WAYS
+
+
+class TrafficTime:
+    """Seconds since the first flow, which never run backwards."""
+
+    __slots__ = ("_now", "_origin_ms")
+
+    def __init__(self) -> None:
+        self._origin_ms: int | None = None
+        self._now = 0.0
+
+    def seconds(self, times_ms: NDArray) -> NDArray[np.float64]:
+        """The times `[n]`, at least one, of the next flows in order."""
+        first = int(times_ms[0])
+        if self._origin_ms is None:
+            self._origin_ms = first
+        if first - self._origin_ms < (self._now - _CLOCK_SET_S) * 1000:
+            # The clock was set back. What is remembered keeps its age as of now, or nothing would fade until then.
+            self._origin_ms = first - int(self._now * 1000)
+        seconds = (times_ms.astype(np.int64) - self._origin_ms) / 1000.0
+        times: NDArray[np.float64] = np.maximum.accumulate(np.maximum(seconds, self._now))
+        self._now = float(times[-1])
+        return times
 
 
 class Block:

@@ -6,16 +6,17 @@ The same object serves the sensor, `score` and `show`, so that what an operator 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from agent import features
 from agent.batch import Origin, Rows
 from agent.context import Context
+from agent.conversations import Conversations, judge
 from agent.detector import AlertBudget, Decision, Rule, decide
 from agent.policy import effective_threshold
-from agent.reasons import strongest
+from agent.reasons import strongest, with_others
 from protos import contract
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from agent.policy import Policy
     from agent.reasons import Reason
     from agent.scorer import Scorer
+
+_PAIR_FLOWS: Final = contract.index("pair_flows_300s")
 
 
 class Pipeline:
@@ -49,6 +52,7 @@ class Pipeline:
         self._seed = seed
         self._scorer: Scorer | None = None
         self._context = Context(seed)
+        self._conversations = Conversations(seed)
         self._budget = AlertBudget(policy.max_alerts_per_minute)
         self._policy = policy
         self.origin = Origin("", policy.version, math.inf)
@@ -67,11 +71,12 @@ class Pipeline:
 
     def restart(self) -> None:
         """Forget the context: another capture begins."""
-        self._context = Context(self._seed)
+        self._context, self._conversations = Context(self._seed), Conversations(self._seed)
 
     def use_model(self, scorer: Scorer | None) -> None:
         """Score with another model from the next batch on, or with none."""
         self._scorer = scorer
+        self._conversations = Conversations(self._seed)  # scores of another model add up to nothing
         self._refresh()
 
     def use_policy(self, policy: Policy) -> None:
@@ -97,12 +102,13 @@ class Pipeline:
 
     def judge(self, flows: NDArray, matrix: NDArray[np.float32]) -> Rows:
         """Every row, at least one, with its decision. Raises `ModelRefused` when the graph fails."""
-        scores = self._scorer.score(matrix) if self._scorer else np.zeros(len(flows), dtype=np.float32)
+        alone = self._scorer.score(matrix) if self._scorer else np.zeros(len(flows), dtype=np.float32)
+        scores = self._together(flows, alone)
         rule = Rule(self.origin.threshold, self._policy.keep_fraction)
         left = self._budget.left(int(flows["ended_ms"][-1]))
         decided = decide(scores, rule, left, self._chance(len(flows)))
         raised = decided.raised
-        reasons = self._explain(matrix, raised)
+        reasons = self._explain(matrix, raised, alone, scores)
         families = self._name(matrix, raised)
         self._budget.spend(len(raised))
         self.alerts += len(raised)
@@ -117,13 +123,32 @@ class Pipeline:
             families=families,
         )
 
-    def _explain(self, matrix: NDArray[np.float32], raised: NDArray[np.intp]) -> dict[int, tuple[Reason, ...]]:
+    def _together(self, flows: NDArray, alone: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What decides: scores, raised where the flows of two hosts are stranger together than any alone."""
+        handicap = self._scorer.manifest.together if self._scorer else None
+        if handicap is None:
+            return alone
+        return judge(alone, self._conversations.together(flows, alone), handicap)
+
+    def _explain(
+        self,
+        matrix: NDArray[np.float32],
+        raised: NDArray[np.intp],
+        alone: NDArray[np.float32],
+        scores: NDArray[np.float32],
+    ) -> dict[int, tuple[Reason, ...]]:
         if not len(raised) or self._scorer is None:
             return {}
         observed = matrix[raised]
         contributions, expected = self._scorer.explain(observed)
         return {
-            row: strongest(contract.FEATURES, observed[place], contributions[place], expected[place])
+            row: with_others(
+                strongest(contract.FEATURES, observed[place], contributions[place], expected[place]),
+                own=float(alone[row]),
+                score=float(scores[row]),
+                flows=float(observed[place, _PAIR_FLOWS]),
+                usual=float(expected[place, _PAIR_FLOWS]),
+            )
             for place, row in enumerate(raised.tolist())
         }
 

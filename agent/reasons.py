@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -65,6 +65,25 @@ def strongest(
         usual = usual if math.isfinite(usual) else 0.0
         result.append(Reason(features[position], seen, usual, share, phrase(features[position], seen, usual)))
     return tuple(result)
+
+
+def with_others(
+    reasons: tuple[Reason, ...], *, own: float, score: float, flows: float, usual: float
+) -> tuple[Reason, ...]:
+    """`reasons` of a flow that scores `own` alone, and what the flows of its two hosts say together, if that decides.
+
+    `flows` of these hosts were counted over the last five minutes, `usual` were expected. What they add to the score is
+    their share, and the others' shares make up the rest.
+    """
+    if score <= own:
+        return reasons
+    part = (score - own) / score
+    text = (
+        f"about {count(flows)} flows of these two hosts in 5 min score {score:.1f} together, this one alone {own:.1f}"
+    )
+    first = Reason("pair_flows_300s", flows, usual if math.isfinite(usual) else 0.0, part, text)
+    rest = (replace(one, share=one.share * (1 - part)) for one in reasons[: MOST - 1])
+    return (first, *rest)
 
 
 def _alike(observed: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -71,6 +72,9 @@ class Manifest:
     profile: CaptureProfile = field(default_factory=CaptureProfile)
     calibration_rows: int = 0
     thresholds: tuple[Threshold, ...] = ()
+    together: float | None = None
+    """How much stranger than one flow the flows of two hosts must be together to alert; None: they never do."""
+
     classes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     report_digest: str = ""
@@ -113,6 +117,12 @@ def read_thresholds(raw: list[dict[str, Any]]) -> list[Threshold]:
     ]
 
 
+def _at_least_nothing(value: Any) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < inf:
+        raise ManifestError(f"the manifest asks {value!r} of flows together, which is no score from 0 on; fit it again")
+    return float(value)
+
+
 def encode_rows(matrix: NDArray[np.float32]) -> str:
     """Self-test rows as the manifest keeps them."""
     return base64.b64encode(contract.pack_matrix(matrix)).decode("ascii")
@@ -135,6 +145,7 @@ def parse(text: str | None) -> Manifest:
             profile=CaptureProfile(**{key: int(raw["profile"][key]) for key in CaptureProfile.__dataclass_fields__}),
             calibration_rows=int(raw["calibration_rows"]),
             thresholds=tuple(read_thresholds(raw["thresholds"])),
+            together=None if raw.get("together") is None else _at_least_nothing(raw["together"]),
             classes=tuple(raw.get("classes", ())),
             provenance=dict(raw.get("provenance", {})),
             report_digest=str(raw.get("report_digest", "")),

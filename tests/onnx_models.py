@@ -60,6 +60,7 @@ def write_model(
     profile: manifest.CaptureProfile | None = None,
     self_test_error: float = 0.0,
     created_ms: int = 1_700_000_000_000,
+    together: float | None = None,
 ) -> str:
     """Write a model and return its digest. `self_test_error` shifts the promised scores: the self-test then fails."""
     return _save(
@@ -74,6 +75,7 @@ def write_model(
             profile=profile or manifest.CaptureProfile(),
             self_test_error=self_test_error,
             created_ms=created_ms,
+            together=together,
         ),
     )
 
@@ -198,6 +200,7 @@ def _manifest(
     profile: manifest.CaptureProfile | None = None,
     self_test_error: float = 0.0,
     created_ms: int = 1_700_000_000_000,
+    together: float | None = None,
 ) -> dict[str, Any]:
     import base64
     from dataclasses import asdict
@@ -215,6 +218,7 @@ def _manifest(
             profile=profile or manifest.CaptureProfile(),
             calibration_rows=1000,
             thresholds=thresholds,
+            together=together,
             provenance={"made_by": "tests"},
             self_test_features=base64.b64encode(rows.astype("<f4").tobytes()).decode("ascii"),
             self_test_scores=tuple(float(score) for score in scores),

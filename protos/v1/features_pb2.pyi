@@ -368,7 +368,7 @@ class FlowFeatures(google.protobuf.message.Message):
     """
     src_refused_300s: builtins.float
     """--- context: refusals, volumes and sweeps ---
-    TCP connections of this initiator that were refused: a reset for an answer, or a reset before any data. Damped count.
+    TCP connections of this initiator that were refused: a reset for an answer, or a reset before any data while it did not close. Damped count.
     """
     src_out_bytes_per_second_300s: builtins.float
     """Bytes sent by this initiator to anyone, damped and divided by 300 s. Bytes per second."""
@@ -409,7 +409,7 @@ class FlowFeatures(google.protobuf.message.Message):
     dns_bytes_per_second_300s: builtins.float
     """DNS bytes sent by this initiator to anyone, damped and divided by 300 s. Bytes per second."""
     dns_large_bytes_per_second_300s: builtins.float
-    """Of these bytes, what each flow has beyond 100 a packet: more than names of hosts need. Bytes per second."""
+    """Of these bytes, what each flow has beyond 100 a packet and 50 once: more than names need. Bytes per second."""
     icmp_packets_per_minute_300s: builtins.float
     """ICMP packets of this initiator's flows, both ways, damped and divided by 5 min. Packets per minute."""
     icmp_bytes_per_second_300s: builtins.float

@@ -17,7 +17,7 @@ from trainer.traffic.scenario import build
 pytestmark = pytest.mark.training
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
-DETECTORS = {"model", "std_count", "mahalanobis", "nearest_neighbours", "isolation_forest"}
+DETECTORS = {"model", "flow_by_flow", "std_count", "mahalanobis", "nearest_neighbours", "isolation_forest"}
 
 
 @pytest.fixture(scope="module")

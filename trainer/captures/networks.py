@@ -12,12 +12,13 @@ with at least `HEARD` tested flows (`by_networks`, where every network has one v
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from agent.counting import Hour, Tally
-from aggregator.calibration.recalibration import HostWindows, recalibrate
+from aggregator.calibration.recalibration import HostWindows, Recalibrated, recalibrate
 from trainer.judging import evaluate
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ aggregator recalibrates no group by itself before it has counted hours of traffi
 
 HEARD: Final = 100
 """Tested flows below which a network has no vote in the mean over networks: one alert would be a whole per cent."""
+
+BLOCK: Final = 2.0
+"""Alerts that a later block may hold by the promise: 400 flows at half a per cent."""
 
 BATCH: Final = 1024
 """Flows that a sensor counts at once."""
@@ -101,9 +105,7 @@ def _network(
     if len(earlier.scores) < FEWEST or not later.any():
         why = f"{len(earlier.scores)} earlier flows; the model's own threshold stays"
         return Network(name, names, quiet, everything, own.score, False, own.certified, why)
-    counted = _counted(earlier)
-    hosts = HostWindows(counted.sources, counted.targets)
-    found = recalibrate(counted.weighed, model_thresholds, own.alpha, hosts=hosts)
+    found = _recalibrated(earlier, model_thresholds, own.alpha)
     return Network(name, names, quiet, later, found.threshold, True, found.certified, found.why)
 
 
@@ -195,18 +197,31 @@ def _total(rows: Sequence[dict[str, Any]], which: str, flows_per_day: float) -> 
     }
 
 
-def blocks(networks: Mapping[str, Network], own: Threshold, *, most: float = 1.5) -> list[dict[str, Any]]:
-    """Later quiet flows of recalibrated networks in blocks of at least 5 / alpha, each with its realised rate.
+def blocks(
+    networks: Mapping[str, Network], model_thresholds: Sequence[Threshold], own: Threshold, *, most: float = 1.5
+) -> list[dict[str, Any]]:
+    """Quiet flows of recalibrated networks in blocks of about `BLOCK` / alpha, each with its realised rate.
 
-    `kept` says whether the rate is at most `most` times the promised one. A network whose later half is smaller than a
-    block is one block if it has at least half as many flows, else none: chance alone would decide it.
+    A block is judged at the threshold that a recalibration on all flows before it gives, as a network that recalibrates
+    again and again would have it; the first `FEWEST` flows are no block. `kept` says whether the rate is at most `most`
+    times the promised one.
     """
-    size = round(5 / own.alpha)
+    size = round(BLOCK / own.alpha)
     found = []
     for network in networks.values():
-        if not network.recalibrated or len(network.tested) < size / 2:
+        quiet = network.quiet
+        count = (len(quiet.scores) - FEWEST + size // 2) // size
+        if not network.recalibrated or count < 1:
             continue
-        for part in np.array_split(network.tested, max(1, len(network.tested) // size)):
-            rate = _rate(part, network.threshold)
+        edges = np.linspace(FEWEST, len(quiet.scores), count + 1).astype(int).tolist()
+        for begin, end in pairwise(edges):
+            threshold = _recalibrated(quiet.take(np.arange(begin)), model_thresholds, own.alpha).threshold
+            rate = _rate(quiet.scores[begin:end], threshold)
             found.append({"network": network.name, **rate, "kept": rate["realised"] <= most * own.alpha})
     return found
+
+
+def _recalibrated(earlier: Quiet, model_thresholds: Sequence[Threshold], alpha: float) -> Recalibrated:
+    counted = _counted(earlier)
+    hosts = HostWindows(counted.sources, counted.targets)
+    return recalibrate(counted.weighed, model_thresholds, alpha, hosts=hosts)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = {
     "model": "model",
+    "flow_by_flow": "the same, flow by flow",
     "std_count": "standard deviations counted",
     "mahalanobis": "Mahalanobis",
     "nearest_neighbours": "nearest neighbours",

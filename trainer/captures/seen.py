@@ -69,11 +69,19 @@ class _Parts:
 
 
 def see(
-    entry: truth.Entry, profile: CaptureProfile, detectors: Mapping[str, Score], fitted_on: Callable[[str], bool]
+    entry: truth.Entry,
+    profile: CaptureProfile,
+    detectors: Mapping[str, Score],
+    fitted_on: Callable[[str], bool],
+    together: float | None = None,
 ) -> Seen:
-    """Meter the capture of `entry` and ask every one of `detectors`. `fitted_on` knows files by their SHA-256."""
+    """Meter the capture of `entry` and ask every one of `detectors`. `fitted_on` knows files by their SHA-256.
+
+    With a handicap for flows `together`, the scores of "model" are what an agent decides by (agent/conversations.py).
+    """
     from agent import meter
     from agent.context import Context
+    from agent.conversations import Conversations, judge
     from agent.errors import SourceError
     from agent.features import compute
 
@@ -90,13 +98,16 @@ def see(
         error = str(problem)
     if not parts.flows:
         return _nothing(entry, detectors, error)
-    rows = np.concatenate(parts.rows)
+    rows, flows = np.concatenate(parts.rows), np.concatenate(parts.flows)
+    scores = {name: score(rows) for name, score in detectors.items()}
+    if together is not None:
+        scores["model"] = judge(scores["model"], Conversations().together(flows, scores["model"]), together)
     sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLED)).astype(np.intp))
     return Seen(
         entry=entry,
-        flows=np.concatenate(parts.flows),
+        flows=flows,
         attack=np.concatenate(parts.attack),
-        scores={name: score(rows) for name, score in detectors.items()},
+        scores=scores,
         sample=sample,
         rows=rows[sample],
         fitted_on=fitted_on(file_digest(entry.path)),

@@ -142,7 +142,8 @@ def _limit_labels(corpus: Corpus, stays: NDArray[np.bool_], chance: NDArray[np.f
 def take(corpus: Corpus, stays: NDArray[np.bool_]) -> Corpus:
     """The rows of `corpus` at `stays`, a mask or positions."""
     columns = ("features", "weights", "time_ms", "kind", "verdict", "host", "family", "origin")
-    return replace(corpus, **{name: getattr(corpus, name)[stays] for name in columns})
+    peer = None if corpus.peer is None else corpus.peer[stays]
+    return replace(corpus, peer=peer, **{name: getattr(corpus, name)[stays] for name in columns})
 
 
 def _named(corpus: Corpus, stays: NDArray[np.bool_], quiet: NDArray[np.bool_]) -> tuple[Capped, ...]:

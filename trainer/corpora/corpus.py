@@ -68,6 +68,7 @@ class Corpus:
     origin: NDArray[np.int32]
     origins: tuple[str, ...]
     families: tuple[str, ...] = ("",)
+    peer: NDArray[np.int64] | None = None
     counts: Counts = Counts()
     files: tuple[SourceFile, ...] = ()
     labelled_files: tuple[SourceFile, ...] = ()
@@ -91,12 +92,14 @@ class Collector:
         self._families: dict[str, int] = {"": 0}
         self._read = self._duplicates = self._conflicting = self._sampled_out = 0
         self._limit: int | None = None
+        self._peers_known = True
 
     def add(self, rows: Rows) -> None:
         """Take some rows. Costs a sort now and then, when as many fresh rows as `max_rows` have come."""
         origin = self._origins.setdefault(rows.origin, len(self._origins))
         families = np.array([self._families.setdefault(name, len(self._families)) for name in rows.families], np.int32)
         self._read += len(rows.features)
+        self._peers_known &= rows.peer is not None
         # Adding zero turns -0.0 into 0.0: equal values must have equal bytes.
         features = rows.features + np.float32(0)
         block = _Block(
@@ -107,6 +110,7 @@ class Collector:
             kind=rows.kind,
             verdict=rows.verdict,
             host=rows.host,
+            peer=np.zeros(len(features), dtype=np.int64) if rows.peer is None else rows.peer,
             family=families[rows.family],
             origin=np.full(len(features), origin, dtype=np.int32),
         )
@@ -141,6 +145,7 @@ class Collector:
             origin=origin[order],
             origins=tuple(names),
             families=tuple(families),
+            peer=held.peer if self._peers_known else None,
             counts=Counts(self._read, self._duplicates, self._conflicting, self._sampled_out),
             files=tuple(files),
             labelled_files=tuple(labelled_files),
@@ -207,6 +212,7 @@ class _Block:
     kind: NDArray[np.int64]
     verdict: NDArray[np.int8]
     host: NDArray[np.int64]
+    peer: NDArray[np.int64]
     family: NDArray[np.int32]
     origin: NDArray[np.int32]
 
@@ -219,6 +225,7 @@ class _Block:
             np.empty(0, np.int64),
             np.empty(0, np.int64),
             np.empty(0, np.int8),
+            np.empty(0, np.int64),
             np.empty(0, np.int64),
             np.empty(0, np.int32),
             np.empty(0, np.int32),

@@ -202,7 +202,6 @@ def _hand_over(
             "the file is damaged: set it aside and let the aggregator write it again"
         )
     agents = column("agent_id", object)
-    different, places = np.unique(column("src_ip", object).astype(str), return_inverse=True)
     families, family = _families(column("family", object) if "family" in table else None, verdict)
     whole = Rows(
         origin="",
@@ -211,12 +210,18 @@ def _hand_over(
         time_ms=column("last_seen_ms", np.int64),
         kind=kind_of(column("protocol", np.int64), column("dst_port", np.int64)),
         verdict=verdict,
-        host=host_numbers(different.tolist())[places],
+        host=_numbers(column("src_ip", object)),
+        peer=_numbers(column("dst_ip", object)),
         family=family,
         families=families,
     )
     for agent in sorted({str(agent) for agent in agents}):
         sink(replace(whole.take(agents == agent), origin=f"agent:{agent}"))
+
+
+def _numbers(addresses: NDArray) -> NDArray[np.int64]:
+    different, places = np.unique(addresses.astype(str), return_inverse=True)
+    return host_numbers(different.tolist())[places]
 
 
 def _families(named: NDArray | None, verdict: NDArray[np.int8]) -> tuple[tuple[str, ...], NDArray[np.int32]]:

@@ -1,7 +1,8 @@
 """Rows as the trainer holds them, and what is said of the files they come from.
 
 A row's origin is what the split keeps together: the capture it came from (by digest), or the agent that saw it. Its
-host is a number for the initiator's address, to count and cap by (caps.py): it is never a feature. Equal addresses of
+host is a number for the initiator's address, to count and cap by (caps.py), and its peer one for the responder's, to
+add up what two hosts did (making/together.py): they are never features. Equal addresses of
 different origins have equal numbers and need not be one machine, so grouping goes by origin and host. The family of a
 malicious row is what the attack is called: the manifest's `attack` up to its first colon, or the lake's `family`.
 """
@@ -52,6 +53,8 @@ class Rows:
     host: NDArray[np.int64]
     family: NDArray[np.int32]
     families: tuple[str, ...] = ("",)
+    peer: NDArray[np.int64] | None = None
+    """A number for the responder, like `host`; None where it is not known."""
 
     def take(self, chosen: NDArray) -> Rows:
         """The rows at `chosen`, a mask or positions."""
@@ -65,6 +68,7 @@ class Rows:
             self.host[chosen],
             self.family[chosen],
             self.families,
+            None if self.peer is None else self.peer[chosen],
         )
 
 

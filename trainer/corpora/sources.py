@@ -136,6 +136,7 @@ def read_capture(
                 kind=kind_of(flows["protocol"], flows["dst_port"]),
                 verdict=np.full(len(flows), Verdict.NONE if attack is None else Verdict.MALICIOUS, dtype=np.int8),
                 host=hosts_of(flows["src_ip"]),
+                peer=hosts_of(flows["dst_ip"]),
                 family=np.full(len(flows), 0 if attack is None else 1, dtype=np.int32),
                 families=("",) if attack is None else ("", family_of(attack.attack)),
             )

@@ -9,6 +9,8 @@ Why fuse: members fail on different rows. A count of deviations sees many featur
 a broken correlation, an autoencoder a broken shape, neighbours a place where nothing was. The mean asks for agreement
 and lets nobody veto. One member, `groups`, hears a single aspect of a flow, and counts as much as the others together.
 
+Features that say nothing of what a host does may be left unheard: no member sees them, they are 0 for all.
+
 Parts: a member's share of the fused score times its own parts. Expected comes from the member that says most about a
 row: what the autoencoder rebuilt, else the mean of the nearest neighbours, else the mean given the other features, else
 the mean.
@@ -60,7 +62,10 @@ def voices(members: Sequence[str]) -> NDArray[np.float32]:
 
 
 class Portfolio:
-    """See the module's text and `base.Detector`. `on_epoch(done, of, select_loss)` follows the autoencoder."""
+    """See the module's text and `base.Detector`. `on_epoch(done, of, select_loss)` follows the autoencoder.
+
+    `heard` `[F]` is 1 for features that members see and 0 for the others; without it they see all.
+    """
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class Portfolio:
         coreset: int = CORESET,
         knots: int = KNOTS,
         on_epoch: Callable[[int, int, float], None] | None = None,
+        heard: NDArray[np.float32] | None = None,
     ) -> None:
         self.network = Network() if network is None else network
         self.seed = seed
@@ -79,6 +85,7 @@ class Portfolio:
         self.coreset = coreset
         self.knots = knots
         self.on_epoch = on_epoch
+        self.heard = heard
         self.members_: dict[str, Detector] | None = None
         self.levels_: dict[str, Calibration] | None = None
 
@@ -98,6 +105,9 @@ class Portfolio:
         Raises `NotEnoughRows` with fewer than 20 calibration rows.
         """
         everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
+        rows = self._hear(rows)
+        select = None if select is None else (self._hear(select[0]), select[1])
+        calibrate = None if calibrate is None else self._hear(calibrate)
         if calibrate is None:
             rows, everyone, scale_on, calibrate = self._hold_back(rows, everyone, scale_on)
         learned: dict[str, Detector] = {}
@@ -123,7 +133,9 @@ class Portfolio:
     def take(self, members: Sequence[str]) -> Portfolio:
         """A portfolio of some of these members as they are fitted, `[n]` scores at no further fit."""
         learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
-        part = Portfolio(self.network, seed=self.seed, members=members, coreset=self.coreset, knots=self.knots)
+        part = Portfolio(
+            self.network, seed=self.seed, members=members, coreset=self.coreset, knots=self.knots, heard=self.heard
+        )
         part.members_ = {name: learned[name] for name in part.members}
         part.levels_ = {name: levels[name] for name in part.members}
         return part
@@ -144,11 +156,13 @@ class Portfolio:
     def levels(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`-log10 p` `[n, members]` by each member."""
         learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
+        rows = self._hear(rows)
         return np.stack([levels[name].score(learned[name].raw_score(rows)) for name in self.members], axis=1)
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Contributions `[n, F]`, which sum to 1 over a row, and expected values `[n, F]` in original units."""
         learned = fitted(self, self.members_)
+        rows = self._hear(rows)
         levels = (self.levels(rows) + np.float32(_EVEN)) * self.voices()
         shares = levels / levels.sum(axis=1, keepdims=True)
         told = {name: learned[name].explain(rows) for name in self.members}
@@ -159,6 +173,7 @@ class Portfolio:
         """The same in TensorFlow operations: raw score `[n]`, contributions and expected `[n, F]`."""
         tf = tensorflow()
         learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
+        features = features if self.heard is None else features * self.heard
         drawn = {name: learned[name].graph(features) for name in self.members}
         raws = tf.stack([drawn[name][0] for name in self.members], axis=1)
         each = level_maps.graph([levels[name] for name in self.members], raws, tf)
@@ -167,6 +182,9 @@ class Portfolio:
         shares = each / tf.reduce_sum(each, axis=1, keepdims=True)
         parts = tf.add_n([shares[:, at : at + 1] * drawn[name][1] for at, name in enumerate(self.members)])
         return raw, parts, drawn[self._teller()][2]
+
+    def _hear(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return rows if self.heard is None else rows * self.heard
 
     def _teller(self) -> str:
         return next(name for name in _TELLS if name in self.members)

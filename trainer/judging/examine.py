@@ -34,6 +34,10 @@ FLOWS_PER_DAY: Final = 1_000_000.0
 """The stated rate: what an office of some hundred hosts sends. False alarms a day scale with it."""
 
 
+ALONE: Final = "flow_by_flow"
+"""The model without what agents add up over the flows of two hosts: like the baselines, a judge of single flows."""
+
+
 class Scoring(Protocol):
     """Whatever gives raw scores: a detector, with or without a graph."""
 
@@ -77,11 +81,12 @@ def examine(
         return digest[:SHORT_DIGEST] in sources or digest in fitted_on
 
     entries = truth.read(manifest)
-    detectors = {"model": model.score} | {name: baseline.score for name, baseline in beside.items()}
+    detectors = {"model": model.score, ALONE: model.score}
+    detectors |= {name: baseline.score for name, baseline in beside.items()}
     captures: list[Seen] = []
     for number, entry in enumerate(entries):
         progress(number / len(entries), entry.name)
-        captures.append(see(entry, model.manifest.profile, detectors, known))
+        captures.append(see(entry, model.manifest.profile, detectors, known, model.manifest.together))
     progress(1.0, "grouping alerts into incidents")
     found = judge(model, captures, alpha, beside=beside, recalibrated=recalibrated, flows_per_day=flows_per_day)
     return {"manifest": manifest.name} | found
@@ -98,7 +103,7 @@ def judge(
 ) -> dict[str, Any]:
     """The figures of captures that were seen."""
     own = model.manifest.threshold_for(alpha)
-    thresholds = {"model": model.manifest.thresholds}
+    thresholds = {"model": model.manifest.thresholds, ALONE: model.manifest.thresholds}
     thresholds |= {name: baseline.calibration.thresholds for name, baseline in beside.items()}
     scores = {name: figures.together(captures, name) for name in thresholds}
     found = networks.survey(captures, model.manifest.thresholds, own, recalibrated=recalibrated)
@@ -116,7 +121,7 @@ def judge(
         },
         "curves": {name: evaluate.curves(*scores[name]) for name in thresholds},
         "false_positives": figures.false_positives(captures, found, own, flows_per_day),
-        "blocks": networks.blocks(found, own),
+        "blocks": networks.blocks(found, model.manifest.thresholds, own),
         "best_single_feature": figures.stump(captures),
         "incidents": figures.incident_recall(attacks),
         "incidents_at_model_threshold": figures.incident_recall(attacks, "model"),

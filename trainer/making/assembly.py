@@ -22,7 +22,7 @@ from trainer.detectors.portfolio import Portfolio
 from trainer.detectors.std_count import StdCount
 from trainer.judging.evaluate import stump_area
 from trainer.judging.standing import judged_attacks
-from trainer.making import calibrate, choice, probes, soundness, teaching
+from trainer.making import calibrate, choice, probes, soundness, teaching, together
 from trainer.making.rehearse import rehearse
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 
 STRETCHES: Final = 8
 """Stretches of the select rows, dealt to the two sides in turn: both sides see early and late rows of most sources."""
+HEARD: Final = np.array(
+    [not name.endswith(("_ece_packets", "_cwr_packets")) for name in contract.FEATURES], dtype=np.float32
+)
+"""Features that a model hears `[F]`. ECE and CWR say that two systems speak ECN and that a router on the way was busy
+(RFC 3168): a setting and the weather, not something a host does. Heard, they were what made phones that negotiate it
+strange, whose flows raised most of the false alarms on captures of protocols (docs/detection.md)."""
+
 FEWEST: Final = calibrate.FEWEST
 FEWEST_OF_FAMILY: Final = 5
 """Taught rows of a family below which it says nothing about a candidate."""
@@ -108,6 +115,7 @@ def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, as
         coreset=recipe.members.coreset,
         knots=recipe.members.knots,
         on_epoch=follow,
+        heard=HEARD,
     ).fit(features, weights, select=(stop_rows, stop_weights), calibrate=rows.features[promise], scale_on=bulk)
     progress.stage("fit", 0.9, f"choosing on {len(held)} benign rows held back")
     strange = probes.make(rows.features[held], rows.kind[held], contract.FEATURES, recipe.seed)
@@ -138,7 +146,7 @@ def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, as
     soundness.require(findings)
     return Fitted(
         detector,
-        calibrate.calibrate(raw, recipe.alphas, _host_windows(rows, dealt)),
+        _calibrated(rows, dealt, recipe, detector, raw),
         baseline,
         calibrate.calibrate(baseline.raw_score(quiet), recipe.alphas),
         chosen,
@@ -146,6 +154,19 @@ def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, as
         findings,
         whole.epochs_,
     )
+
+
+def _calibrated(
+    rows: Corpus, dealt: Split, recipe: Recipe, detector: Portfolio | Classified, raw: NDArray[np.float32]
+) -> Calibration:
+    """The final calibration on raw scores of the calibration rows: of a flow alone, and of two hosts together."""
+    windows = _host_windows(rows, dealt)
+    alone = calibrate.calibrate(raw, recipe.alphas, windows)
+    benign = ~dealt.malicious
+    found = together.among(rows, dealt.calibration, benign, lambda part: alone.score(detector.raw_score(part)))
+    if found is None:
+        return alone
+    return calibrate.with_together(alone, alone.score(raw), found, recipe.alpha, windows)
 
 
 def _host_windows(rows: Corpus, dealt: Split) -> NDArray[np.int64]:

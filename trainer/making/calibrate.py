@@ -23,6 +23,10 @@ holds a flow that reaches it, with 95 % confidence: with x of W calibration wind
 BetaCDF(q; x + 1, W - x) = 0.95 (Clopper and Pearson). Windows are the better unit for what a person sees: an odd host
 is one finding, however many flows it makes.
 
+**Together.** Agents add up what two hosts do (`agent/conversations.py`): a flow alerts by its own score, or by that of
+its hosts together less a handicap that the model carries. The handicap makes both ways as rare, and the thresholds are
+order statistics of what decides (`with_together`): one promise covers both ways.
+
 **Weights.** Calibration rows are unweighted: `split.py` thins weighted rows to plain draws before they come here,
 because a certificate for weighted order statistics would only be approximate.
 """
@@ -34,6 +38,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from agent import conversations
 from protos import certificates
 from protos.manifest import Threshold, read_thresholds
 from trainer.errors import NotEnoughRows
@@ -45,6 +50,8 @@ if TYPE_CHECKING:
 
 CONFIDENCE: Final = 0.95
 WINDOW_MS: Final = 600_000
+_SEEN: Final = 5
+"""Rows beyond a quantile from which it is one."""
 NUDGE: Final = 1e-3
 FEWEST: Final = 20
 _TINIEST: Final = 1e-12
@@ -79,6 +86,9 @@ class Calibration:
 
     shape: float = 0.0
     """Of the fitted tail."""
+
+    together: float | None = None
+    """What flows of two hosts together must have beyond a flow's own score to count the same (together.py)."""
 
     def score(self, raw: NDArray[np.floating]) -> NDArray[np.float32]:
         """`-log10 p` `[n]` of raw scores `[n]`. Monotone; strictly increasing from the first knot on."""
@@ -115,6 +125,7 @@ class Calibration:
             "tail_shape": round(self.shape, 4),
             "observed_knots": self.observed,
             "tail_slope": round(self.tail_slope, 6),
+            "together": self.together,
             "knots": [[round(float(x), 6), round(float(y), 6)] for x, y in zip(self.knots, self.levels, strict=True)],
             "thresholds": [asdict(entry) for entry in self.thresholds],
         }
@@ -125,7 +136,8 @@ class Calibration:
         knots, levels = np.array(raw["knots"], dtype=np.float64).T
         thresholds = tuple(read_thresholds(raw["thresholds"]))
         observed, shape = int(raw.get("observed_knots", len(knots))), float(raw.get("tail_shape", 0.0))
-        return cls(knots, levels, float(raw["tail_slope"]), int(raw["rows"]), thresholds, observed, shape)
+        together = None if raw.get("together") is None else float(raw["together"])
+        return cls(knots, levels, float(raw["tail_slope"]), int(raw["rows"]), thresholds, observed, shape, together)
 
 
 def calibrate(
@@ -148,6 +160,29 @@ def calibrate(
     if windows is not None:
         thresholds = _with_windows(thresholds, bare.score(np.asarray(raw)), windows, float(levels[observed - 1]))
     return Calibration(knots, levels, slope, len(raw), thresholds, observed, shape)
+
+
+def with_together(
+    alone: Calibration,
+    scores: NDArray[np.float32],
+    together: NDArray[np.float32],
+    alpha: float,
+    windows: NDArray[np.int64] | None = None,
+) -> Calibration:
+    """`alone`, with thresholds that hold when flows of two hosts may alert together as well as one alone.
+
+    `scores` `[n]` are those of the calibration rows, `together` `[n]` those of their hosts at that moment. The handicap
+    makes the two as rare at `alpha`: the difference of their quantiles there, or where five rows lie beyond. The
+    thresholds are order statistics of what decides, so the promise covers both ways at once.
+    """
+    place = 1.0 - max(alpha, min(_SEEN / len(scores), 0.5))
+    handicap = round(max(float(np.quantile(together, place)) - float(np.quantile(scores, place)), 0.0), 4)
+    decisive = conversations.judge(scores, together, handicap)
+    alphas = [entry.alpha for entry in alone.thresholds]
+    thresholds = _thresholds(alone, np.sort(decisive)[::-1], alphas)
+    if windows is not None:
+        thresholds = _with_windows(thresholds, decisive, windows, float(alone.levels[alone.observed - 1]))
+    return replace(alone, thresholds=thresholds, together=handicap)
 
 
 def certified_rank(rows: int, alpha: float) -> int:

@@ -86,6 +86,7 @@ def describe(run: Run, body: dict[str, Any], replay: dict[str, Any]) -> manifest
         profile=recipe.profile,
         calibration_rows=fitted.calibration.rows,
         thresholds=fitted.calibration.thresholds,
+        together=fitted.calibration.together,
         classes=fitted.classes,
         provenance={
             "recipe": made_of,

@@ -77,6 +77,21 @@ def test_answers_and_refusals(columns, unanswered, refused):
     assert facts.refused(one).tolist() == [refused]
 
 
+def test_who_says_goodbye_is_not_refused():
+    """A connection its initiator ended by FIN was no refusal, whatever reset follows; a scanner resets what it opened."""
+    opened = {"src2dst_syn_packets": 1, "dst2src_packets": 2, "dst2src_syn_packets": 1, "bidirectional_rst_packets": 1}
+    assert facts.refused(flow(**opened)).all()
+    assert not facts.refused(flow(**opened, src2dst_fin_packets=1)).any()
+
+
+def test_a_directory_is_asked_for_long_names():
+    """A question for a service of a domain, a flow each, is ordinary; questions as long in one flow are not."""
+    asked = flow(protocol=UDP, dst_port=53, src2dst_packets=1, src2dst_bytes=145)
+    streamed = flow(protocol=UDP, dst_port=53, src2dst_packets=50, src2dst_bytes=50 * 145)
+    assert facts.volume(asked)[2].tolist() == [0]
+    assert facts.volume(streamed)[2].tolist() == [50 * 45 - 50]
+
+
 def test_no_answer_is_due_from_a_group():
     """A multicast announcement that nobody answers is not an attempt that failed."""
     assert not facts.unanswered(flow(protocol=UDP, dst_ip=[0] * 10 + [255, 255, 239, 255, 255, 250])).any()
@@ -154,13 +169,16 @@ def test_protocols_that_carry_tunnels():
 
 
 def test_volume_counts_what_the_initiator_sent_and_icmp_both_ways():
-    """Packets, bytes and bytes beyond 100 a packet; a small direction does not make up for a large one."""
+    """Packets, bytes and bytes beyond 100 a packet; a small direction does not make up for a large one.
+
+    One question of a DNS flow may be longer by the name of a service.
+    """
     columns = {"src2dst_packets": 2, "src2dst_bytes": 300, "dst2src_packets": 3, "dst2src_bytes": 120}
     flows = np.concatenate([flow(protocol=UDP, dst_port=53, **columns), flow(protocol=ICMP, **columns)])
     packets, size, large = facts.volume(flows)
     assert packets.tolist() == [2, 5]
     assert size.tolist() == [300, 420]
-    assert large.tolist() == [100, 100]
+    assert large.tolist() == [50, 100]
 
 
 def test_time_that_lasted_is_never_zero():

@@ -44,6 +44,17 @@ def test_what_is_no_manifest_is_named(text):
         manifest.parse(text)
 
 
+def test_what_flows_need_together_is_optional_and_a_score():
+    """A model from before, without the figure, is read as one that judges flow by flow; nonsense is refused."""
+    assert manifest.parse(replace(GOOD, together=0.4).to_json()).together == 0.4
+    old = json.loads(GOOD.to_json())
+    del old["together"]
+    assert manifest.parse(json.dumps(old)).together is None
+    for wrong in (-1, "much", float("inf")):
+        with pytest.raises(manifest.ManifestError, match="together"):
+            manifest.parse(json.dumps(old | {"together": wrong}))
+
+
 def test_another_contract_is_refused_with_the_remedy():
     """The digests and the unknown feature are named."""
     foreign = replace(GOOD, features=(*contract.FEATURES, "payload_entropy"), feature_digest="0" * 64)

@@ -9,6 +9,7 @@ import pytest
 
 from protos import contract
 from trainer.detectors.portfolio import Portfolio, voices
+from trainer.making.assembly import HEARD
 
 MEMBERS = ("std_count", "mahalanobis", "neighbours")
 
@@ -83,3 +84,19 @@ def test_without_calibration_rows_some_are_held_back(synthetic: Any) -> None:
     alone = Portfolio(members=MEMBERS, coreset=32).fit(rows)
     assert alone.levels_ is not None
     assert 40 < alone.levels_["mahalanobis"].rows < 140
+
+
+def test_what_is_not_heard_changes_nothing(synthetic: Any) -> None:
+    """Of a row whose systems negotiate ECN neither score nor reasons speak, also in a part of the members."""
+    fitted = Portfolio(members=MEMBERS, coreset=64, heard=HEARD).fit(
+        synthetic.benign(900, 1), calibrate=synthetic.benign(300, 2)
+    )
+    rows = synthetic.benign(20, 3)
+    unheard = np.flatnonzero(HEARD == 0)
+    assert {contract.FEATURES[at].split("_")[1] for at in unheard} == {"ece", "cwr"}
+    assert len(unheard) == 6
+    spoken = rows.copy()
+    spoken[:, unheard] = 50
+    for portfolio in (fitted, fitted.take(("neighbours",))):
+        assert portfolio.raw_score(spoken).tolist() == portfolio.raw_score(rows).tolist()
+        assert portfolio.explain(spoken)[0][:, unheard].max() < 1e-3  # a reason begins at 2 %

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
+from agent import conversations
 from trainer.errors import NotEnoughRows
-from trainer.making.calibrate import CONFIDENCE, Calibration, calibrate, certified_rank, host_windows
+from trainer.making.calibrate import (
+    CONFIDENCE,
+    Calibration,
+    calibrate,
+    certified_rank,
+    host_windows,
+    with_together,
+)
 from trainer.making.recipe import ALPHAS
 
 _RAW = hnp.arrays(np.float32, st.integers(20, 200), elements=st.floats(0, 1e6, width=32))
@@ -203,3 +211,32 @@ def test_damaged_json_is_an_error_of_a_known_kind(raw: Any) -> None:
     """Whoever reads a foreign manifest can catch it."""
     with pytest.raises((KeyError, TypeError, ValueError)):
         Calibration.from_json(raw)
+
+
+def test_one_promise_covers_both_ways_to_alert() -> None:
+    """Fresh rows that alert alone or together keep the promised rate, and a threshold never falls for the second way."""
+    chance = np.random.default_rng(11)
+    broken = 0
+    for _ in range(40):
+        raw, fresh = chance.lognormal(size=2_000), chance.lognormal(size=20_000)
+        alone = calibrate(raw, ALPHAS)
+        together, later = (-np.log10(chance.random(size)).astype(np.float32) * 1.5 for size in (2_000, 20_000))
+        both = with_together(alone, alone.score(raw), together, 5e-3)
+        assert both.together is not None
+        assert both.together > 0.5
+        for before, after in zip(alone.thresholds, both.thresholds, strict=True):
+            assert after.score >= before.score - 1e-6
+            assert after.certified == before.certified
+        decisive = conversations.judge(alone.score(fresh), later, both.together)
+        broken += float((decisive >= both.threshold_for(1e-2).score).mean()) > 1e-2
+    assert broken <= 6  # 5 % of 40, and three deviations
+
+
+def test_together_survives_json() -> None:
+    """What flows together need travels with the rest; a report without it is one of flows alone."""
+    alone = calibrate(np.random.default_rng(2).lognormal(size=700), ALPHAS)
+    both = with_together(alone, np.ones(700, np.float32), np.linspace(0, 4, 700, dtype=np.float32), 5e-3)
+    assert Calibration.from_json(both.to_json()).together == both.together
+    raw = alone.to_json()
+    del raw["together"]
+    assert Calibration.from_json(raw).together is None
