@@ -1,6 +1,6 @@
 """The leaderboard: one entry a candidate, sorted by the metric on select rows, and the best of them with a reason.
 
-Entries whose metric differs by less than chance explains (one standard error) are parted by their log loss, which says
+Entries whose metric differs by less than chance explains (two standard errors) are parted by their log loss, which says
 more: how sure they were of what was true. Test rows are shown and choose nothing.
 """
 
@@ -75,7 +75,8 @@ def choose(entries: Sequence[Entry], metric: str, rows: int, *, judged: bool) ->
             "because over many tables it is the most even."
         )
     top = max(entry.select[metric] or 0.0 for entry in known)
-    apart = sqrt(max(top * (1 - top), 0.0) / max(rows, 1))
+    # Two standard errors of a count of mistakes, and one mistake more: near 1 a few rows decide, and they are chance.
+    apart = 2 * sqrt(max(1 - top, 0.0) * rows + 1) / max(rows, 1)
     near = [entry for entry in known if (entry.select[metric] or 0.0) >= top - apart]
     losses = [entry for entry in near if entry.loss is not None]
     best = (

@@ -293,7 +293,14 @@ class Contest:
         """Judge it, write its files, and remember it."""
         start = self.clock.now()
         entry.select, entry.loss = self.bench.select(described, candidate)
-        cap = min(start + _LOOK * self.settings.time_budget_s, self.ends)
+        cap: list[float] = []
+
+        def late() -> bool:
+            """First asked when importances begin, so that a slow judging before does not use up their time."""
+            if not cap:
+                cap.append(min(self.clock.now() + _LOOK * self.settings.time_budget_s, self.ends))
+            return self.clock.now() > cap[0]
+
         notes = judge(
             self.bench,
             described,
@@ -301,7 +308,7 @@ class Contest:
             entry,
             self.where / "models" / described.name,
             history=history,
-            late=lambda: self.clock.now() > cap,
+            late=late,
         )
         self.notes += [note for note in notes if note not in self.notes]
         self.fitted[described.name] = candidate
