@@ -193,15 +193,20 @@ def _compare(dealt: Deal, said: Said, first: assembly.Fitted, second: assembly.F
 def _corpus(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], seed: int) -> Corpus:
     """Captures whole where nobody was asked; of the others what carries a verdict, as the lake would give it."""
     collector = Collector(max_rows=10_000_000, seed=seed)
+    plain = [part.capture.rows.take(part.rows) for part in parts if part.capture.name not in verdicts]
+    for rows in plain:
+        collector.add(rows)
+    fitted = _words(np.concatenate([rows.features for rows in plain]))
     for part in parts:
-        rows = part.capture.rows.take(part.rows)
         if part.capture.name not in verdicts:
-            collector.add(rows)
             continue
         said = verdicts[part.capture.name][part.rows]
+        rows = part.capture.rows.take(part.rows)
         malicious = said == Verdict.MALICIOUS
         rows = replace(rows, verdict=said, family=malicious.astype(np.int32) if len(rows.families) > 1 else rows.family)
-        collector.add(rows.take(said != Verdict.NONE))
+        # What equals a fitted row says nothing new, and taking it from among them would deal all others anew.
+        known = np.isin(_words(rows.features), fitted)
+        collector.add(rows.take((said != Verdict.NONE) & ~known))
     return beside.spare(caps.apply(collector.corpus(), seed))
 
 
