@@ -19,11 +19,13 @@ from agent.scorer import Scorer
 from protos import contract, manifest
 from trainer.detectors.autoencoder import Autoencoder
 from trainer.detectors.classified import Classified
+from trainer.detectors.neighbours import Neighbours
+from trainer.detectors.places import Space
 from trainer.detectors.portfolio import Portfolio
 from trainer.errors import OutputError, ParityError
 from trainer.judging import report
 from trainer.main import main
-from trainer.making import calibrate, export, model, teaching
+from trainer.making import calibrate, export, model, placing, teaching
 from trainer.making.recipe import ALPHAS, Network
 
 pytestmark = pytest.mark.training
@@ -95,16 +97,20 @@ def test_the_graph_answers_as_the_network_does(
 
 @pytest.fixture(scope="module")
 def classified(synthetic: Any) -> Classified:
-    """All members, with labelled kinds of ordinary traffic and a head that knows one family of attacks."""
-    rows = np.concatenate([synthetic.benign(900, 2), synthetic.backup(200, 3)])
-    bulk, ones = np.arange(len(rows)) < 900, np.ones(len(rows), dtype=np.float32)
-    promise, held = synthetic.benign(300, 4), synthetic.benign(300, 5)
-    whole = Portfolio(Network(epochs=3), seed=5, coreset=64).fit(rows, calibrate=promise, scale_on=bulk)
-    taught = teaching.lesson(synthetic.scan(40, 6), ["scan"] * 40)
+    """All members, reminded of a kind called benign and of scans, and a head that knows one family of attacks."""
+    rows, promise, held = synthetic.benign(900, 2), synthetic.benign(300, 4), synthetic.benign(300, 5)
+    whole = Portfolio(Network(epochs=3), seed=5, coreset=64).fit(rows, calibrate=promise)
+    attacks, backup = synthetic.scan(40, 6), synthetic.backup(20, 3)
+    taught = teaching.lesson(attacks, ["scan"] * 40)
     assert taught is not None
-    ground = teaching.Ground(rows, ones, bulk, promise, held, {}, whole.knots, 5)
-    joined, _ = teaching.teach(whole, taught, ground)
-    joined.raises = True
+    ground = teaching.Ground(rows, np.ones(900, np.float32), promise, held, {}, whole.knots, 5)
+    judged = placing.Judged(backup, np.zeros(20, np.intp), attacks, np.zeros(40, np.intp))
+    member = (whole.members_ or {})["neighbours"]
+    assert isinstance(member, Neighbours)
+    joined, found = teaching.teach(whole, Space.of(member), judged, taught, ground)
+    assert isinstance(joined, Classified)
+    assert found.raises
+    assert found.placed.benign_centres
     return joined
 
 

@@ -55,8 +55,11 @@ class Capped:
 def apply(corpus: Corpus, seed: int, *, share: float = SHARE, labelled: int = LABELLED) -> Corpus:
     """`corpus` without the rows beyond the caps, which its counts then tell. The same seed, the same rows."""
     stays = np.ones(len(corpus), dtype=np.bool_)
-    chance = np.random.default_rng([seed, 5]).random(len(corpus))
     quiet = corpus.verdict == Verdict.NONE
+    # Drawn apart: a verdict on one row must not decide which rows nobody spoke of stay.
+    chance = np.empty(len(corpus))
+    chance[quiet] = np.random.default_rng([seed, 5]).random(int(quiet.sum()))
+    chance[~quiet] = np.random.default_rng([seed, 6]).random(int((~quiet).sum()))
     weights = relative_weights(corpus)
     agents = np.array([name.startswith("agent:") for name in corpus.origins], dtype=np.bool_)[corpus.origin]
     by_host = by_source = 0

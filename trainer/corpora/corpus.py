@@ -24,7 +24,7 @@ import numpy as np
 
 from agent.hashing import WORDS, finish
 from protos import contract
-from trainer.corpora import caps, held
+from trainer.corpora import beside, caps, held
 from trainer.corpora.sources import Rows, SourceFile, Verdict, find, find_suspects, read_benign, read_labelled
 from trainer.errors import SourceMissing
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What happened to the rows that were read. See caps.py and standing.py."""
+    """What happened to the rows that were read. See caps.py, beside.py and standing.py."""
 
     read: int = 0
     duplicates: int = 0
@@ -51,6 +51,7 @@ class Counts:
     capped_labels: int = 0
     frozen: int = 0
     screened: int = 0
+    beside_attack: int = 0
     capped: tuple[Capped, ...] = ()
 
 
@@ -251,7 +252,8 @@ def collect(
 ) -> Corpus:
     """Read every file below `benign` and `labelled` into one corpus; `progress(fraction, message)` follows the files.
 
-    `held_back` names the file of what the aggregator holds back (held.py); the caps of caps.py are applied last.
+    `held_back` names the file of what the aggregator holds back (held.py); then come the caps of caps.py, and
+    what was called benign beside an attack leaves (beside.py).
     Raises `DataError`, or the agent's `SourceError` for a capture that cannot be read.
     """
     collector = Collector(max_rows=max_rows, seed=seed)
@@ -266,7 +268,7 @@ def collect(
     for number, found in enumerate(labelled_files, start=len(benign_files)):
         progress(number / total, f"reading labelled rows of {found.name}")
         read_with_verdict.extend(read_labelled(found, profile, collector.add))
-    corpus = caps.apply(collector.corpus(read, read_with_verdict), seed)
+    corpus = beside.spare(caps.apply(collector.corpus(read, read_with_verdict), seed))
     if not np.any(corpus.verdict != Verdict.MALICIOUS):
         raise SourceMissing(
             f"reading benign rows: there are none{_left_out(read)}; give captures or lake Parquet of ordinary traffic"

@@ -1,6 +1,6 @@
-"""Who plays what: captures metered, dealt to fitting, to labelling and to the test, and judged as people would judge.
+"""Who plays what: captures metered, and dealt to fitting, to labelling and to the test.
 
-Nothing here fits anything. Dealing and judging are pure: a seed decides, in the order of the captures' names.
+Nothing here fits anything. Dealing is pure: a seed decides, in the order of the captures' names.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from aggregator.triage import incidents as grouping
 from protos.manifest import CaptureProfile
 from trainer.corpora import truth
-from trainer.corpora.rows import Rows, Verdict, family_of, file_digest, hosts_of, kind_of
+from trainer.corpora.rows import Rows, family_of, file_digest, hosts_of, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 
 NEVER_LABELLED: Final = 0.3
 """Share of the families that get no label."""
-SINGLES: Final = 3
-"""Quiet flows of one capture that the queue would offer, at most."""
+LIVE: Final = 0.25
+"""Share of the benign captures that are not fitted on which a network sees while verdicts are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +59,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Deal:
-    """One seed's roles."""
+    """One seed's roles. Verdicts are given on what is `live` (benign) and `seen` (attacks, and what is beside them)."""
 
     fitted: tuple[Part, ...]
+    live: tuple[Part, ...]
     benign_test: tuple[Part, ...]
     seen: tuple[Part, ...]
     attack_test: tuple[Part, ...]
     never: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Verdicts: per capture name, a verdict for every row (`Verdict`, `[n]`), and how they came about."""
-
-    verdicts: dict[str, NDArray[np.int8]]
-    malicious: int
-    benign: int
-    single_flows: int
 
 
 def read(manifest: Path, progress: Callable[[float, str], None]) -> list[Capture]:
@@ -123,7 +113,9 @@ def deal(captures: Sequence[Capture], plan: Plan, seed: int) -> Deal:
     chance = np.random.default_rng([seed, 77])
     benign = [capture for capture in captures if not capture.family]
     order = chance.permutation(len(benign))
-    fitted = {int(place) for place in order[: round(plan.fit_share * len(benign))]}
+    count = round(plan.fit_share * len(benign))
+    fitted = {int(place) for place in order[:count]}
+    live = {int(place) for place in order[count : count + round(LIVE * (len(benign) - count))]}
     families = sorted({capture.family for capture in captures if capture.family})
     count = max(1, round(NEVER_LABELLED * len(families))) if len(families) > 1 else 0
     never = frozenset(families[place] for place in chance.permutation(len(families))[:count])
@@ -144,42 +136,12 @@ def deal(captures: Sequence[Capture], plan: Plan, seed: int) -> Deal:
             test += [_whole(mine[place]) for place in sorted(places[half:])]
     return Deal(
         tuple(_whole(capture) for place, capture in enumerate(benign) if place in fitted),
-        tuple(_whole(capture) for place, capture in enumerate(benign) if place not in fitted),
+        tuple(_whole(capture) for place, capture in enumerate(benign) if place in live),
+        tuple(_whole(capture) for place, capture in enumerate(benign) if place not in fitted | live),
         tuple(seen),
         tuple(test),
         never,
     )
-
-
-def judge(parts: Sequence[Part], scores: Callable[[NDArray], NDArray], threshold: float, most: int, seed: int) -> Said:
-    """Give up to `most` verdicts: whole incidents first, then single quiet flows, highest scores first."""
-    verdicts = {part.capture.name: np.zeros(len(part.capture.flows), dtype=np.int8) for part in parts}
-    cases: list[tuple[str, NDArray[np.intp], Verdict]] = []
-    quiet: list[tuple[float, str, int, Verdict]] = []
-    for part in parts:
-        score = scores(part.capture.rows.features[part.rows])
-        alerts = part.rows[score >= threshold]
-        points = list(grouping.of_flows(part.capture.flows[alerts], score[score >= threshold]))
-        for group in grouping.group(points):
-            members = alerts[[point.id - 1 for point in group.members]]
-            malicious = part.capture.attack[members].mean() > 0.5
-            cases.append((part.capture.name, members, Verdict.MALICIOUS if malicious else Verdict.BENIGN))
-        below = np.flatnonzero(score < threshold)
-        for place in below[np.argsort(-score[below], kind="stable")[:SINGLES]].tolist():
-            row = int(part.rows[place])
-            truly = Verdict.MALICIOUS if part.capture.attack[row] else Verdict.BENIGN
-            quiet.append((float(score[place]), part.capture.name, row, truly))
-    chosen = np.random.default_rng([seed, 78]).permutation(len(cases))[:most]
-    counts = {Verdict.MALICIOUS: 0, Verdict.BENIGN: 0}
-    for place in chosen.tolist():
-        name, members, verdict = cases[place]
-        verdicts[name][members] = verdict
-        counts[verdict] += 1
-    singles = sorted(quiet, reverse=True)[: most - len(chosen)]
-    for _, name, row, verdict in singles:
-        verdicts[name][row] = verdict
-        counts[verdict] += 1
-    return Said(verdicts, counts[Verdict.MALICIOUS], counts[Verdict.BENIGN], len(singles))
 
 
 def _whole(capture: Capture) -> Part:

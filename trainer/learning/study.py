@@ -2,15 +2,18 @@
 
 For every seed:
 
-1. Benign captures are dealt: most are fitted (what a product comes with, or saw), the others are test rows.
+1. Benign captures are dealt: most are fitted (what a product comes with, or saw), some are live while verdicts are
+   given, the others are test rows.
 2. Of every attack family, captures are dealt to a *seen* and an *unseen* half; a family of one capture is cut in two
    by time. Some families are never labelled: both halves of theirs are test rows.
-3. A first model is fitted on benign rows alone. Its alerts on the seen captures and on the fitted benign ones are
-   grouped into incidents by the product's own rules. Up to `incidents` of them, drawn by chance, get the verdict of the
-   truth, as a whole: the alerts in it, nothing else. Where there are fewer, quiet flows with the highest scores are
-   judged one by one, as the review queue offers them.
-4. A second model is fitted on the same rows and those verdicts. Both are compared on the test rows only: average
+3. A first model is fitted on benign rows alone. Up to `incidents` verdicts are given on the live and the seen captures,
+   in two ways (asking.py): `queue`, where people answer what the review queue asks and nothing else; and `reported`,
+   where up to half of the verdicts are attacks that people learnt of from elsewhere.
+4. A second model is made of the same rows and those verdicts. Both are compared on the test rows only: average
    precision of every family against the benign test rows, at the prevalence found and at 1 % and 0.1 %.
+
+Detectors are fitted on rows without a verdict alone, and those are the same before and after: so the detectors of the
+first model are the second one's, which is checked, and no fit is paid for twice.
 
 A test row whose features equal a labelled row's is left out and counted. Families of fewer than `FEWEST` test rows are
 listed and judge nothing. The gate: the mean of the labelled families rises by `RISE`, and no family falls by more than
@@ -28,12 +31,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from protos import contract
-from trainer.corpora import caps
+from trainer.corpora import beside, caps
 from trainer.corpora.corpus import Collector
 from trainer.corpora.rows import Verdict
-from trainer.corpora.split import split
+from trainer.corpora.split import Role, split
 from trainer.judging import evaluate
-from trainer.learning.roles import Part, Plan, Said, deal, judge, read
+from trainer.learning.asking import Said, ask
+from trainer.learning.roles import Part, Plan, deal, read
 from trainer.making import assembly
 from trainer.making.recipe import Network, Recipe
 from trainer.progress import Progress
@@ -44,12 +48,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.corpora.corpus import Corpus
-    from trainer.learning.roles import Capture
+    from trainer.corpora.split import Split
+    from trainer.learning.roles import Capture, Deal
 
 RISE: Final = 0.10
 FALL: Final = 0.01
 FEWEST: Final = 5
 ROOM: Final = 0.9
+WAYS: Final = {"queue": 0.0, "reported": 0.5}
+"""How verdicts come about: the share of them that are incidents known from elsewhere."""
 PREVALENCES: Final = {"ap": None, "ap_1_percent": 0.01, "ap_0.1_percent": 0.001}
 
 
@@ -60,13 +67,14 @@ def measure(plan: Plan, progress: Callable[[float, str], None]) -> dict[str, Any
     for number in range(plan.seeds):
         progress(0.2 + 0.8 * number / plan.seeds, f"seed {number + 1} of {plan.seeds}")
         rounds.append(_round(captures, plan, number + 1))
+    ways = {way: [{**entry, **entry["ways"][way]} for entry in rounds] for way in WAYS}
     return {
         "benchmark": "learning",
         "manifest": plan.manifest.name,
         "feature_digest": contract.DIGEST,
         "asked": {"incidents": plan.incidents, "seeds": plan.seeds, "fit_share": plan.fit_share, "alpha": plan.alpha},
-        "summary": summarise(rounds),
-        "rounds": rounds,
+        "summary": {way: summarise(ways[way]) for way in WAYS},
+        "rounds": ways,
     }
 
 
@@ -108,18 +116,45 @@ def summarise(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _round(captures: Sequence[Capture], plan: Plan, seed: int) -> dict[str, Any]:
     dealt = deal(captures, plan, seed)
-    first = _fit(dealt.fitted, {}, plan, seed)
+    taught = (*dealt.seen, *dealt.live)
+    rows = _corpus(dealt.fitted, {}, seed)
+    recipe = Recipe(sources=(), seed=seed, alpha=plan.alpha, alphas=(plan.alpha,), network=Network(epochs=plan.epochs))
+    silent = Progress("none", out=sys.stdout, terminal=sys.stderr)
+    roles = split(rows, recipe.shares, seed)
+    learned = assembly.learn(rows, roles, recipe, silent)
+    first = assembly.finish(learned, rows, roles, recipe, silent)
     threshold = first.calibration.threshold_for(plan.alpha).score
 
     def score(rows: NDArray) -> NDArray:
-        return first.calibration.score(first.detector.raw_score(rows))
+        return _scored(first, rows)
 
-    said = judge((*dealt.seen, *dealt.fitted), score, threshold, plan.incidents, seed)
-    second = _fit((*dealt.fitted, *dealt.seen), said.verdicts, plan, seed)
+    ways = {}
+    for way, share in WAYS.items():
+        said = ask(taught, score, threshold, plan.incidents, seed, reported=round(share * plan.incidents))
+        more = _corpus((*dealt.fitted, *taught), said.verdicts, seed)
+        anew = split(more, recipe.shares, seed)
+        same = learned if _alike(rows, roles, more, anew) else assembly.learn(more, anew, recipe, silent)
+        second = assembly.finish(same, more, anew, recipe, silent)
+        ways[way] = {"refitted": same is not learned, **_compare(dealt, said, first, second, plan)}
+    return {"seed": seed, "never_labelled": sorted(dealt.never), "ways": ways}
+
+
+def _alike(rows: Corpus, roles: Split, more: Corpus, anew: Split) -> bool:
+    """Whether detectors fitted on one corpus are those fitted on the other: the same rows, without those judged."""
+    return all(
+        np.array_equal(
+            rows.features[roles.rows(role, ~roles.exception)], more.features[anew.rows(role, ~anew.exception)]
+        )
+        for role in (Role.FIT, Role.SELECT)
+    )
+
+
+def _compare(dealt: Deal, said: Said, first: assembly.Fitted, second: assembly.Fitted, plan: Plan) -> dict[str, Any]:
+    taught = (*dealt.seen, *dealt.live)
     labelled = {
         part.capture.family for part in dealt.seen if (said.verdicts[part.capture.name] == Verdict.MALICIOUS).any()
     }
-    known = _known((*dealt.seen, *dealt.fitted), said)
+    known = _known(taught, said)
     quiet, _ = _rows(dealt.benign_test, known, attack=False)
     families = {}
     left_out = 0
@@ -139,15 +174,15 @@ def _round(captures: Sequence[Capture], plan: Plan, seed: int) -> dict[str, Any]
     promised = [float((_scored(entry, quiet) >= entry.calibration.threshold_for(plan.alpha).score).mean())
                 for entry in (first, second)]  # fmt: skip
     return {
-        "seed": seed,
-        "never_labelled": sorted(dealt.never),
         "verdicts": {
             "malicious": said.malicious,
             "benign": said.benign,
             "single_flows": said.single_flows,
+            "reported": said.reported,
             "rows": int(sum((verdict != 0).sum() for verdict in said.verdicts.values())),
         },
-        "head": "none" if second.taught is None else second.taught.why,
+        "taught": "nothing" if second.taught is None else second.taught.why,
+        "placed": None if second.taught is None else second.taught.placed.to_json(),
         "benign_test_rows": len(quiet),
         "equal_rows_left_out": left_out,
         "realised_fpr": {"before": promised[0], "after": promised[1]},
@@ -155,23 +190,24 @@ def _round(captures: Sequence[Capture], plan: Plan, seed: int) -> dict[str, Any]
     }
 
 
-def _fit(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], plan: Plan, seed: int) -> assembly.Fitted:
-    corpus = _corpus(parts, verdicts, seed)
-    recipe = Recipe(sources=(), seed=seed, alpha=plan.alpha, alphas=(plan.alpha,), network=Network(epochs=plan.epochs))
-    dealt = split(corpus, recipe.shares, seed)
-    return assembly.assemble(corpus, dealt, recipe, Progress("none", out=sys.stdout, terminal=sys.stderr))
-
-
 def _corpus(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], seed: int) -> Corpus:
-    """Benign captures whole; of the others what carries a verdict, as the lake would give it."""
+    """Captures whole where nobody was asked; of the others what carries a verdict, as the lake would give it."""
     collector = Collector(max_rows=10_000_000, seed=seed)
+    plain = [part.capture.rows.take(part.rows) for part in parts if part.capture.name not in verdicts]
+    for rows in plain:
+        collector.add(rows)
+    fitted = _words(np.concatenate([rows.features for rows in plain]))
     for part in parts:
-        said = verdicts.get(part.capture.name, np.zeros(len(part.capture.flows), dtype=np.int8))[part.rows]
+        if part.capture.name not in verdicts:
+            continue
+        said = verdicts[part.capture.name][part.rows]
         rows = part.capture.rows.take(part.rows)
         malicious = said == Verdict.MALICIOUS
         rows = replace(rows, verdict=said, family=malicious.astype(np.int32) if len(rows.families) > 1 else rows.family)
-        collector.add(rows if not part.capture.family else rows.take(said != Verdict.NONE))
-    return caps.apply(collector.corpus(), seed)
+        # What equals a fitted row says nothing new, and taking it from among them would deal all others anew.
+        known = np.isin(_words(rows.features), fitted)
+        collector.add(rows.take((said != Verdict.NONE) & ~known))
+    return beside.spare(caps.apply(collector.corpus(), seed))
 
 
 def _rows(parts: Sequence[Part], known: NDArray, *, attack: bool) -> tuple[NDArray[np.float32], int]:

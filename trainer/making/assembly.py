@@ -1,11 +1,16 @@
 """Assembly: from dealt rows to the detector that is exported, with the evidence for every decision on the way.
 
-    portfolio of all members -> choice among them -> classifier head, if labels suffice -> calibration -> soundness
+    learn: portfolio of all members -> choice among them
+    finish: what verdicts teach -> calibration -> soundness
 
 Every step sees rows of its own. Members are fitted on the fit role. The select role is cut into stretches dealt in turn
 to two sides: on one the members' scores become p-values and the autoencoder learns when to stop, on the other
-candidates and heads are compared. Labelled attacks marked `taught` take part in those comparisons and in fitting a
-head, in nothing else. The calibrate role is touched once, by the final score.
+candidates and heads are compared. The calibrate role is touched once, by the final score.
+
+`learn` sees no row that carries a verdict: the detectors are those that the same traffic would have given had nobody
+said anything, so that what a verdict changes is what it is about (teaching.py), and a small attack that nobody labelled
+does not move because something else was. When labelled rows were rehearsed in the fit, every family moved by as much
+as labels could teach.
 """
 
 from __future__ import annotations
@@ -18,12 +23,14 @@ import numpy as np
 from agent.features import origin
 from protos import contract
 from trainer.corpora.split import Role, relative_weights
+from trainer.detectors.neighbours import Neighbours
+from trainer.detectors.places import Space
 from trainer.detectors.portfolio import Portfolio
 from trainer.detectors.std_count import StdCount
 from trainer.judging.evaluate import stump_area
 from trainer.judging.standing import judged_attacks
-from trainer.making import calibrate, choice, probes, soundness, teaching, together
-from trainer.making.rehearse import rehearse
+from trainer.making import calibrate, choice, placing, probes, soundness, teaching, together
+from trainer.making.ordinary import ordinary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from trainer.corpora.corpus import Corpus
     from trainer.corpora.split import Split
     from trainer.detectors.classified import Classified
+    from trainer.detectors.reminded import Reminded
     from trainer.making.calibrate import Calibration
     from trainer.making.recipe import Recipe
     from trainer.progress import Progress
@@ -45,16 +53,24 @@ HEARD: Final = np.array(
 strange, whose flows raised most of the false alarms on captures of protocols (docs/detection.md)."""
 
 FEWEST: Final = calibrate.FEWEST
-FEWEST_OF_FAMILY: Final = 5
-"""Taught rows of a family below which it says nothing about a candidate."""
 _EXAMINED: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What traffic without a verdict gave: the members, their choice, the baseline, and the rows that were used."""
+
+    whole: Portfolio
+    choice: choice.Choice
+    baseline: StdCount
+    ground: teaching.Ground
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """The detector and the baseline, each with its calibration, and what was found on the way."""
 
-    detector: Portfolio | Classified
+    detector: Portfolio | Reminded | Classified
     calibration: Calibration
     baseline: StdCount
     baseline_calibration: Calibration
@@ -77,7 +93,8 @@ class Fitted:
         """What the report shows of the decisions."""
         return {
             "choice": self.choice.to_json(),
-            "classifier": self.taught.to_json() if self.taught else None,
+            "classifier": self.taught.to_json() if self.taught and self.taught.classes else None,
+            "verdicts": self.taught.placed.to_json() if self.taught else None,
             "soundness": soundness.to_json(self.findings),
         }
 
@@ -88,26 +105,41 @@ def assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, *, 
     With `asked`, a sentence that says who asked for just these members, all of the recipe's are taken as they are and
     nothing is taught.
     """
+    learned = learn(rows, dealt, recipe, progress, asked=asked)
+    return finish(learned, rows, dealt, recipe, progress, teach=not asked)
+
+
+def learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, *, asked: str = "") -> Learned:
+    """Fit the members on rows without a verdict and choose among them, or as `asked`. Raises `NotEnoughRows`."""
     from threadpoolctl import threadpool_limits
 
     # On one thread sums are added up in one order, whatever else the machine does: the same rows give the same weights.
     with threadpool_limits(limits=1, user_api="blas"):
-        return _assemble(rows, dealt, recipe, progress, asked)
+        return _learn(rows, dealt, recipe, progress, asked)
 
 
-def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked: str) -> Fitted:
+def finish(
+    learned: Learned, rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, *, teach: bool = True
+) -> Fitted:
+    """Teach what people said, calibrate and check. Raises `NotEnoughRows` or `Unsound`."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _finish(learned, rows, dealt, recipe, progress, teach)
+
+
+def _learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked: str) -> Learned:
     promise, held = sides(rows, dealt, recipe.seed)
     inside = np.zeros(len(rows), dtype=np.bool_)
     inside[promise] = True
-    features, weights, bulk = rehearse(rows, dealt, Role.FIT, recipe.shares, recipe.seed)
-    stop_rows, stop_weights, _ = rehearse(rows, dealt, Role.SELECT, recipe.shares, recipe.seed, within=inside)
+    features, weights = ordinary(rows, dealt, Role.FIT)
 
     def follow(done: int, of: int, loss: float) -> None:
         progress.stage("fit", done / of, f"epoch {done}, error on select rows {loss:.4f}")
 
-    progress.stage("fit", 0.0, f"fitting {int(bulk.sum())} rows")
+    progress.stage("fit", 0.0, f"fitting {len(features)} rows")
     # Unweighted: a mean that rare hosts pull about makes deviations wide, and the baseline a straw man.
-    baseline = StdCount().fit(features[bulk])
+    baseline = StdCount().fit(features)
     whole = Portfolio(
         recipe.network,
         seed=recipe.seed,
@@ -116,48 +148,82 @@ def _assemble(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, as
         knots=recipe.members.knots,
         on_epoch=follow,
         heard=HEARD,
-    ).fit(features, weights, select=(stop_rows, stop_weights), calibrate=rows.features[promise], scale_on=bulk)
+    ).fit(
+        features,
+        weights,
+        select=ordinary(rows, dealt, Role.SELECT, within=inside),
+        calibrate=rows.features[promise],
+    )
     progress.stage("fit", 0.9, f"choosing on {len(held)} benign rows held back")
     strange = probes.make(rows.features[held], rows.kind[held], contract.FEATURES, recipe.seed)
     if asked:
         chosen = choice.Choice(whole.members, asked, choice.RATES[0], len(held))
     else:
-        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, _families(rows, dealt))
-    detector: Portfolio | Classified = whole.take(chosen.taken)
+        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, {})
+    ground = teaching.Ground(
+        features,
+        weights,
+        rows.features[promise],
+        rows.features[held],
+        strange,
+        recipe.members.knots,
+        recipe.seed,
+    )
+    return Learned(whole, chosen, baseline, ground)
+
+
+def _finish(  # noqa: PLR0917 - as above
+    learned: Learned, rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, teach: bool
+) -> Fitted:
+    detector: Portfolio | Reminded | Classified = learned.whole.take(learned.choice.taken)
     taught = None
-    lesson = None if asked else teaching.lesson(*_taught(rows, dealt))
-    if lesson is not None:
-        progress.stage("fit", 0.95, f"teaching {len(lesson.classes)} families of attacks")
-        ground = teaching.Ground(
-            features,
-            weights,
-            bulk,
-            rows.features[promise],
-            rows.features[held],
-            strange,
-            recipe.members.knots,
-            recipe.seed,
+    judged = _judged(rows, dealt)
+    if len(judged) and teach:
+        progress.stage("fit", 0.95, f"teaching {len(judged)} labelled rows")
+        lesson = teaching.lesson(*_taught(rows, dealt))
+        detector, taught = teaching.teach(
+            learned.whole.take(learned.choice.taken), _space(learned, recipe), judged, lesson, learned.ground
         )
-        detector, taught = teaching.teach(whole.take(chosen.taken), lesson, ground)
     quiet = rows.features[dealt.calibration]
     progress.stage("calibrate", 0.0, f"calibrating on {len(quiet)} later benign rows")
     raw = detector.raw_score(quiet)
-    findings = soundness.examine(_subject(rows, dealt, detector, features[bulk], raw))
+    findings = soundness.examine(_subject(rows, dealt, detector, learned.ground.rows, raw))
     soundness.require(findings)
     return Fitted(
         detector,
         _calibrated(rows, dealt, recipe, detector, raw),
-        baseline,
-        calibrate.calibrate(baseline.raw_score(quiet), recipe.alphas),
-        chosen,
+        learned.baseline,
+        calibrate.calibrate(learned.baseline.raw_score(quiet), recipe.alphas),
+        learned.choice,
         taught,
         findings,
-        whole.epochs_,
+        learned.whole.epochs_,
+    )
+
+
+def _space(learned: Learned, recipe: Recipe) -> Space:
+    """The space of the neighbours, which are fitted anew where the recipe does not name them."""
+    member = (learned.whole.members_ or {}).get("neighbours")
+    if not isinstance(member, Neighbours):
+        ground = learned.ground
+        member = Neighbours(size=recipe.members.coreset, knots=ground.knots, seed=ground.seed)
+        member.fit(ground.rows, ground.weights)
+    return Space.of(member)
+
+
+def _judged(rows: Corpus, dealt: Split) -> placing.Judged:
+    """The labelled rows that may be learnt from: false positives of the fit role, and taught attacks."""
+    benign = dealt.rows(Role.FIT, dealt.exception)
+    keys = np.stack([rows.origin[benign].astype(np.int64), rows.kind[benign]], axis=1)
+    kind = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    attacks = np.flatnonzero(dealt.malicious & dealt.taught)
+    return placing.Judged(
+        rows.features[benign], kind.astype(np.intp), rows.features[attacks], rows.family[attacks].astype(np.intp)
     )
 
 
 def _calibrated(
-    rows: Corpus, dealt: Split, recipe: Recipe, detector: Portfolio | Classified, raw: NDArray[np.float32]
+    rows: Corpus, dealt: Split, recipe: Recipe, detector: Portfolio | Reminded | Classified, raw: NDArray[np.float32]
 ) -> Calibration:
     """The final calibration on raw scores of the calibration rows: of a flow alone, and of two hosts together."""
     windows = _host_windows(rows, dealt)
@@ -178,17 +244,19 @@ def _host_windows(rows: Corpus, dealt: Split) -> NDArray[np.int64]:
 def sides(rows: Corpus, dealt: Split, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Positions of the select rows that p-values come from, and of those that candidates are compared on.
 
-    Rows stay by their weight, as calibration rows do. Where the select role is too small for two sides, both are all of
-    it, and where it is too small for p-values at all, the last fitted rows stand in.
+    None of them carries a verdict. Rows stay by their weight, as calibration rows do. Where the select role is too
+    small for two sides, both are all of it, and where it is too small for p-values at all, the last fitted rows stand
+    in.
     """
-    select = dealt.rows(Role.SELECT)
+    select = dealt.rows(Role.SELECT, ~dealt.exception)
     chance = np.random.default_rng([seed, 13]).random(len(rows))
     thinned = select[chance[select] < relative_weights(rows)[select]]
     if len(thinned) < 2 * FEWEST:
         thinned = select
     if len(thinned) < 2 * FEWEST:
         lacking = max(FEWEST - len(thinned), 0)
-        both = np.concatenate([dealt.rows(Role.FIT)[len(dealt.rows(Role.FIT)) - lacking :], thinned])
+        fitted = dealt.rows(Role.FIT, ~dealt.exception)
+        both = np.concatenate([fitted[len(fitted) - lacking :], thinned])
         return both, both
     stretch = np.arange(len(thinned)) * STRETCHES // len(thinned)
     return thinned[stretch % 2 == 0], thinned[stretch % 2 == 1]
@@ -200,17 +268,10 @@ def _taught(rows: Corpus, dealt: Split) -> tuple[NDArray[np.float32], list[str]]
     return rows.features[taught], [rows.families[at] for at in rows.family[taught]]
 
 
-def _families(rows: Corpus, dealt: Split) -> dict[str, NDArray[np.float32]]:
-    features, names = _taught(rows, dealt)
-    named = np.array(names, dtype=object)
-    found = {name: features[named == name] for name in sorted(set(names))}
-    return {name: mine for name, mine in found.items() if len(mine) >= FEWEST_OF_FAMILY}
-
-
 def _subject(
     rows: Corpus,
     dealt: Split,
-    detector: Portfolio | Classified,
+    detector: Portfolio | Reminded | Classified,
     fitted: NDArray[np.float32],
     raw: NDArray[np.float32],
 ) -> soundness.Subject:

@@ -10,7 +10,6 @@ from trainer.corpora.split import Role
 from trainer.judging import evaluate, report
 from trainer.judging.standing import judged_attacks
 from trainer.making import export
-from trainer.making.rehearse import repeats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +120,6 @@ def _labelled(run: Run) -> dict[str, Any]:
     threshold = run.fitted.calibration.threshold_for(run.recipe.alpha).score
     alerting = run.score(run.rows.features[exception]) >= threshold
     held = (run.dealt.role != Role.FIT)[exception]
-    fitted_on = int((~held).sum())
     return {
         "rows": int(exception.sum() + malicious.sum()),
         "malicious": int(malicious.sum()),
@@ -130,5 +128,4 @@ def _labelled(run: Run) -> dict[str, Any]:
         "false_positives_still_alerting": int(alerting.sum()),
         "held_back": int(held.sum()),
         "held_back_still_alerting": int(alerting[held].sum()),
-        "repeats_of_a_fitted_row": repeats(len(run.dealt.rows(Role.FIT, ~exception)), fitted_on, run.recipe.shares),
     }

@@ -73,10 +73,6 @@ class Shares:
     select: float = 0.14
     """Half of it makes members' scores into p-values and says when to stop, half chooses among candidates."""
     calibrate: float = 0.21
-    labelled: float = 0.2
-    """Part of the fit rows that labelled false positives make up after they are repeated."""
-    most_repeats: int = 500
-    """A labelled row is repeated no more often than this, so that one verdict cannot fill a large corpus."""
 
 
 @dataclass(frozen=True, slots=True)

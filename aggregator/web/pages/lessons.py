@@ -21,6 +21,7 @@ COUNTS: Final = (
     ("capped_by_host", "beyond the share of one host"),
     ("capped_by_source", "beyond the share of one source"),
     ("capped_labels", "beyond the labels of one host and day"),
+    ("beside_attack", "called benign while its host was attacking"),
     ("frozen", "in a frozen set"),
     ("screened", "said to be quiet, and the champion alerts on it"),
 )

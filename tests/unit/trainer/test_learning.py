@@ -12,7 +12,8 @@ from agent.flow import FLOW
 from protos import contract
 from trainer.corpora.rows import Rows, Verdict
 from trainer.learning import study, text
-from trainer.learning.roles import Capture, Part, Plan, deal, judge
+from trainer.learning.asking import ask
+from trainer.learning.roles import Capture, Part, Plan, deal
 from trainer.learning.study import summarise
 from trainer.main import main
 
@@ -61,8 +62,11 @@ def test_no_row_is_both_labelled_and_tested(seed: int) -> None:
         later = [other for other in dealt.attack_test if other.capture is part.capture]
         for other in later:
             assert part.capture.rows.time_ms[part.rows].max() < part.capture.rows.time_ms[other.rows].min()
-    fitted = {part.capture.name for part in dealt.fitted}
-    assert not fitted & {part.capture.name for part in dealt.benign_test}
+    fitted, live, quiet = (
+        {part.capture.name for part in parts} for parts in (dealt.fitted, dealt.live, dealt.benign_test)
+    )
+    assert len(fitted | live | quiet) == len(fitted) + len(live) + len(quiet) == 10
+    assert live
     assert len(fitted) == round(PLAN.fit_share * 10)
 
 
@@ -71,25 +75,44 @@ def _first(rows: np.ndarray) -> np.ndarray:
 
 
 def test_verdicts_are_given_on_whole_incidents_by_the_truth() -> None:
-    """Alerts get them, quiet flows do not; what is left of the verdicts goes to the highest quiet flows."""
+    """Alerts get them, and quiet flows only where they are asked about one by one."""
     capture, calm = _capture("guess", "bruteforce"), _capture("b00", flows=12)
     parts = [Part(capture, np.arange(20)), Part(calm, np.arange(12))]
-    said = judge(parts, _first, 15.0, 2, seed=1)
+    said = ask(parts, _first, 15.0, 3, seed=1)
     verdicts = said.verdicts["guess"]
     assert (verdicts[15:] == Verdict.MALICIOUS).all()
-    assert said.malicious + said.benign == 2
-    assert said.single_flows == 1
-    assert verdicts[14] == Verdict.MALICIOUS  # the highest quiet flow of all
-    assert (verdicts[:14] == Verdict.NONE).all()
-    assert (said.verdicts["b00"] == Verdict.NONE).all()
+    assert said.malicious + said.benign == 3
+    assert said.single_flows == 2
+    judged = sum(int((verdict != Verdict.NONE).sum()) for verdict in said.verdicts.values())
+    assert judged == 5 + 2
+    assert not (verdicts[:15] == Verdict.BENIGN).any()
+    assert not (said.verdicts["b00"] == Verdict.MALICIOUS).any()
 
 
 def test_no_more_verdicts_than_asked_for_and_false_alarms_are_called_benign() -> None:
     """An incident of benign flows is a false positive, and said to be one."""
     parts = [Part(_capture("b00"), np.arange(20))]
-    said = judge(parts, _first, 10.0, 1, seed=1)
-    assert (said.malicious, said.benign, said.single_flows) == (0, 1, 0)
+    said = ask(parts, _first, 10.0, 1, seed=1)
+    assert (said.malicious, said.benign, said.single_flows, said.reported) == (0, 1, 0, 0)
     assert (said.verdicts["b00"][10:] == Verdict.BENIGN).all()
+
+
+def test_the_queue_ends_when_nothing_is_left_to_ask() -> None:
+    """Twelve flows cannot take fifty verdicts."""
+    said = ask([Part(_capture("b00", flows=12), np.arange(12))], _first, 10.0, 50, seed=1)
+    assert (said.verdicts["b00"] == Verdict.BENIGN).all()
+    assert said.benign <= 12
+
+
+def test_attacks_known_from_elsewhere_are_judged_whole_and_families_take_turns() -> None:
+    """Whatever the model says of them: here it alerts on nothing."""
+    parts = [Part(capture, np.arange(20)) for capture in CAPTURES if capture.family]
+    said = ask(parts, _first, 1e9, 4, seed=1, reported=4)
+    assert (said.malicious, said.reported, said.single_flows) == (4, 4, 0)
+    families = {part.capture.family for part in parts if said.verdicts[part.capture.name].any()}
+    assert families == {"bruteforce", "c2", "scan", "tunnel"}
+    for verdict in said.verdicts.values():
+        assert (verdict == Verdict.MALICIOUS).all() or not verdict.any()
 
 
 def _round(families: dict[str, tuple[bool, float, float, int]]) -> dict[str, Any]:
@@ -103,8 +126,9 @@ def _round(families: dict[str, tuple[bool, float, float, int]]) -> dict[str, Any
         }
         for name, (labelled, before, after, rows) in families.items()
     }
-    verdicts = {"malicious": 1, "benign": 1, "single_flows": 0, "rows": 9}
-    return {"seed": 1, "families": figures, "verdicts": verdicts, "head": "none"}
+    verdicts = {"malicious": 1, "benign": 1, "single_flows": 0, "reported": 0, "rows": 9}
+    realised = {"before": 0.004, "after": 0.005}
+    return {"seed": 1, "families": figures, "verdicts": verdicts, "realised_fpr": realised, "taught": "nothing"}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +152,10 @@ def test_families_without_room_are_told_apart() -> None:
     told = summarise([_round({"ddos": (True, 0.99, 0.99, 99), "c2": (True, 0.1, 0.5, 99)})])["ap"]
     assert told["labelled_rise"] == pytest.approx(0.2)
     assert told["labelled_with_room_rise"] == pytest.approx(0.4)
-    said = text.as_text({"summary": {"ap": told}, "rounds": [_round({"c2": (True, 0.1, 0.5, 99)})]})
+    rounds = [_round({"c2": (True, 0.1, 0.5, 99)})]
+    said = text.as_text({"summary": {"queue": {"ap": told}}, "rounds": {"queue": rounds}})
+    assert "queue:" in said
+    assert "0.40% to 0.50%" in said
     assert "+0.400" in said
     assert "c2" in said
 

@@ -100,3 +100,20 @@ def test_the_same_seed_keeps_the_same_rows() -> None:
     first, again, other = (caps.apply(_corpus([0] * 4000, host, ["agent:a"]), seed) for seed in (1, 1, 2))
     assert np.array_equal(first.features, again.features)
     assert not np.array_equal(first.features, other.features)
+
+
+def test_a_verdict_on_one_row_does_not_decide_which_others_stay() -> None:
+    """So that what detectors are fitted on is the same before and after somebody spoke."""
+    origin, host = [0] * 2000 + [1] * 3000, list(range(2000)) + [7] * 1500 + list(range(1500))
+    names = ["agent:a", "agent:b"]
+    silent = caps.apply(_corpus(origin, host, names), 1)
+    places = (0, 1000, 2500, 4999)
+    spoken = _corpus(
+        [*origin, 0, 0, 1, 1], [*host, 3, 4, 7, 7], names, [0] * len(origin) + [Verdict.BENIGN, Verdict.MALICIOUS] * 2
+    )
+    order = np.argsort([*range(len(origin)), *(place + 0.5 for place in places)])
+    told = caps.apply(caps.take(spoken, order), 1)
+    ordinary = told.features[told.verdict == Verdict.NONE, 0]
+    assert silent.counts.capped_by_host > 0
+    assert np.array_equal(ordinary, silent.features[:, 0])
+    assert (told.verdict != Verdict.NONE).sum() == 4

@@ -32,7 +32,7 @@ def test_a_recipe_is_hashable_and_its_digest_is_a_function_of_it() -> None:
         {"network": Network(epochs=1)},
         {"members": Members(names=("mahalanobis",))},
         {"members": Members(coreset=64)},
-        {"shares": Shares(labelled=0.3)},
+        {"shares": Shares(calibrate=0.3)},
         {"profile": CaptureProfile(idle_timeout_ms=1)},
         {"feature_digest": "0"},
         {"versions": (("numpy", "0"),)},
