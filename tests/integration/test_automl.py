@@ -84,14 +84,14 @@ def test_a_run_that_is_terminated_goes_on_later(tmp_path: Path) -> None:
     process.stdout.read()
     assert process.wait(timeout=60) == 130
     assert json.loads((tmp_path / "result.json").read_text())["state"] == "stopped"
-    kept = (tmp_path / "models/most-frequent/model.onnx").stat().st_mtime_ns
+    kept = (tmp_path / "models/lightgbm/model.onnx").stat().st_mtime_ns
     time.sleep(0.01)
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     events = [json.loads(line) for line in again.stdout.splitlines()]
     assert events[-1]["event"] == "end"
     assert events[-1]["state"] == "done"
-    assert (tmp_path / "models/most-frequent/model.onnx").stat().st_mtime_ns == kept
+    assert (tmp_path / "models/lightgbm/model.onnx").stat().st_mtime_ns == kept
     states = {
         entry["name"]: entry["state"] for entry in json.loads((tmp_path / "result.json").read_text())["leaderboard"]
     }

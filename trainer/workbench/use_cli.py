@@ -278,7 +278,7 @@ def _script(options: argparse.Namespace, progress: Progress) -> ExitCode:
 
 
 def _verify(options: argparse.Namespace, progress: Progress) -> ExitCode:
-    from trainer.workbench.contest.run import versions
+    from trainer.workbench.contest.result import versions
     from trainer.workbench.promotion import recorded, verify
 
     told = verify.verify(recorded.read(options.folder), versions())

@@ -17,7 +17,11 @@ _PARTS: Final = (
     "trainer.workbench.candidates.baselines",
     "trainer.workbench.candidates.boosting",
     "trainer.workbench.candidates.classifiers",
-    "trainer.workbench.candidates.detectors",
+    "trainer.workbench.candidates.detectors.deviations",
+    "trainer.workbench.candidates.detectors.tails",
+    "trainer.workbench.candidates.detectors.isolation",
+    "trainer.workbench.candidates.detectors.neighbours",
+    "trainer.workbench.candidates.detectors.autoencoder",
     "trainer.workbench.candidates.portfolio",
     "trainer.workbench.networks.catalogue",
 )

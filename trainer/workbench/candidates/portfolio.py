@@ -7,12 +7,16 @@ largest it goes on rising by one for each distance between median and largest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from trainer.workbench.candidates.base import Described
-from trainer.workbench.candidates.detectors import Autoencoder, Distance, Graphed, Mahalanobis, StdCount, Tails
+from trainer.workbench.candidates.detectors.autoencoder import Autoencoder
+from trainer.workbench.candidates.detectors.deviations import Mahalanobis, StdCount
+from trainer.workbench.candidates.detectors.graphed import Graphed
+from trainer.workbench.candidates.detectors.neighbours import Distance
+from trainer.workbench.candidates.detectors.tails import Tails
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,17 +81,13 @@ def _drawn(drawing: Drawing, score: str, at: NDArray[np.float64], level: NDArray
     return drawing.op("MatMul", beyond, drawing.constant(bends[:, None]))
 
 
-def _make(given: dict[str, Any], seed: int) -> Portfolio:
-    return Portfolio(given, seed)
-
-
 DESCRIBED: Final = (
     Described(
         name="portfolio",
         title="Portfolio",
         judges="strangeness",
         kind="ml",
-        make=_make,
+        make=Portfolio,
         note="Five detectors fused by how rare each finds a row; the most even choice where nothing is known.",
     ),
 )

@@ -15,8 +15,9 @@ from protos.exits import ExitCode
 from trainer.errors import SettingsUnusable, SourceMissing
 from trainer.workbench.candidates.catalogue import catalogue
 from trainer.workbench.contest import folder
+from trainer.workbench.contest.course import Asked, Clock
 from trainer.workbench.contest.events import Events
-from trainer.workbench.contest.run import Clock, Contest
+from trainer.workbench.contest.run import Contest
 from trainer.workbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,16 +50,8 @@ def contest(where: Path, progress: Progress, began: float) -> dict[str, Any]:
     about = folder.maybe(where / data["about"]) if data.get("about") else None
     digest = (about or {}).get("digest") or _digest(table)
     events = Events(where / "events.jsonl", progress, lambda: time.time_ns() // 1_000_000)
-    held = Contest(
-        where,
-        settings,
-        (table, test),
-        digest,
-        candidates=catalogue(),
-        events=events,
-        clock=Clock(time.monotonic, began),
-    )
-    told = held.run()
+    asked = Asked(where, settings, (table, test), digest, catalogue(), events, Clock(time.monotonic, began))
+    told = Contest(asked).run()
     progress.end()
     return told
 

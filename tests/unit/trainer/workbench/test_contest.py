@@ -15,8 +15,9 @@ from trainer.progress import Progress
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.catalogue import catalogue
 from trainer.workbench.candidates.graph import session
+from trainer.workbench.contest.course import Asked, Clock
 from trainer.workbench.contest.events import Events
-from trainer.workbench.contest.run import Clock, Contest
+from trainer.workbench.contest.run import Contest
 from trainer.workbench.files.whole import inputs
 from trainer.workbench.rows.dealing import deal
 from trainer.workbench.settings import Settings
@@ -58,7 +59,7 @@ def contest(
         None if test is None else write(where / "test.parquet", test),
     )
     events = Events(where / "events.jsonl", progress, lambda: 1)
-    return Contest(where, settings, tables, "d", candidates=candidates, events=events, clock=Clock(time or Time(), 0.0))
+    return Contest(Asked(where, settings, tables, "d", candidates, events, Clock(time or Time(), 0.0)))
 
 
 def failing(described: Described, error: BaseException) -> Described:

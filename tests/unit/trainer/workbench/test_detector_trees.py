@@ -1,0 +1,45 @@
+"""Trees in a graph: they answer as what they were drawn from, to the last float32 value beside a cut."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.tree import DecisionTreeRegressor
+
+from trainer.workbench.candidates.detectors.trees import Trees, add_stairs, grown, none_yet, summed
+from trainer.workbench.candidates.graph import Drawing, Runner, finished
+
+
+def ask(trees: Trees, rows: np.ndarray, targets: int) -> np.ndarray:
+    drawing = Drawing()
+    drawing.op("Identity", summed(drawing, "features", trees, targets), out="sums")
+    return Runner(finished(drawing, rows.shape[1], "sums", targets))(rows)
+
+
+def test_stairs_find_the_step_of_every_value() -> None:
+    """A cut belongs to the step below it; the next float32 value is on the step above. Features add up."""
+    cuts = np.array([-1.0, 0.1, 2.5], dtype=np.float32)
+    levels = np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0], [4.0, 40.0]])
+    trees = none_yet()
+    add_stairs(trees, 0, cuts, levels)
+    add_stairs(trees, 1, cuts[:1], np.array([[0.0, 0.0], [100.0, 0.0]]))
+    above = np.nextafter(cuts, np.float32(np.inf))
+    values = np.concatenate([[-9.0], np.stack([cuts, above], axis=1).ravel(), [9.0]]).astype(np.float32)
+    rows = np.stack([values, np.full_like(values, -2.0)], axis=1)
+    step = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(ask(trees, rows, 2), levels[step].astype(np.float32))
+    rows[:, 1] = 2.0
+    np.testing.assert_array_equal(ask(trees, rows, 2)[:, 0], levels[step, 0].astype(np.float32) + 100)
+
+
+def test_grown_trees_answer_as_scikit_learn_does_beside_every_cut() -> None:
+    """Cuts are float64 there and float32 here; no value changes sides."""
+    chance = np.random.default_rng(4)
+    rows = chance.normal(0, 1, (400, 2)).astype(np.float32)
+    trees = [
+        DecisionTreeRegressor(max_depth=6, random_state=seed).fit(rows, chance.normal(0, 1, 400)) for seed in (1, 2)
+    ]
+    cuts = np.concatenate([one.tree_.threshold[one.tree_.feature >= 0] for one in trees]).astype(np.float32)
+    near = np.concatenate([np.nextafter(cuts, np.float32(side)) for side in (-np.inf, np.inf)] + [cuts])
+    asked = np.stack([near, chance.permutation(near)], axis=1)
+    given = ask(grown([one.tree_ for one in trees], lambda tree: tree.value[:, 0, 0]), asked, 1)[:, 0]
+    np.testing.assert_allclose(given, sum(one.predict(asked) for one in trees), atol=1e-5)

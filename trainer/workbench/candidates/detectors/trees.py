@@ -1,0 +1,85 @@
+"""Trees as one operation of a graph, ai.onnx.ml's `TreeEnsembleRegressor`: each row's leaves summed over all trees.
+
+The operator compares in float32, `value <= cut`. A cut that float32 cannot hold is rounded down, never up, so that no
+float32 value changes sides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from trainer.workbench.candidates.graph import Drawing
+
+Trees = dict[str, Any]
+"""The operator's attributes, lists all: a value for each node in `nodes_*`, for each leaf and target in `target_*`."""
+_NODES: Final = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
+_LEAVES: Final = ("treeids", "nodeids", "ids", "weights")
+
+
+def none_yet() -> Trees:
+    """No tree."""
+    return {f"nodes_{key}": [] for key in _NODES} | {f"target_{key}": [] for key in _LEAVES}
+
+
+def grown(trees: list[Any], worth: Callable[[Any], NDArray[np.float64]]) -> Trees:
+    """scikit-learn's trees with one sum; `worth(tree)` gives what each node adds to it if it is a leaf."""
+    made = none_yet()
+    for at, tree in enumerate(trees):
+        leaf = tree.children_left < 0
+        cuts = tree.threshold.astype(np.float32)
+        cuts = np.where(cuts > tree.threshold, np.nextafter(cuts, np.float32(-np.inf)), cuts)
+        made["nodes_treeids"] += [at] * tree.node_count
+        made["nodes_nodeids"] += range(tree.node_count)
+        made["nodes_featureids"] += np.where(leaf, 0, tree.feature).tolist()
+        made["nodes_values"] += np.where(leaf, 0, cuts).tolist()
+        made["nodes_modes"] += np.where(leaf, "LEAF", "BRANCH_LEQ").tolist()
+        made["nodes_truenodeids"] += np.where(leaf, 0, tree.children_left).tolist()
+        made["nodes_falsenodeids"] += np.where(leaf, 0, tree.children_right).tolist()
+        at_leaf = np.flatnonzero(leaf)
+        made["target_treeids"] += [at] * len(at_leaf)
+        made["target_nodeids"] += at_leaf.tolist()
+        made["target_ids"] += [0] * len(at_leaf)
+        made["target_weights"] += worth(tree)[at_leaf].tolist()
+    return made
+
+
+def add_stairs(into: Trees, feature: int, cuts: NDArray[np.float32], levels: NDArray[np.float64]) -> None:
+    """A balanced tree, numbered as its feature, that finds the step of a value among rising `cuts` [s].
+
+    Step `i` is at most `cuts[i]` and above the cut before, the last step above them all; `levels` [s + 1, targets] is
+    what each step adds.
+    """
+    waiting, number = [(0, len(cuts), 0)], 1
+    while waiting:
+        low, high, here = waiting.pop()
+        into["nodes_treeids"].append(feature)
+        into["nodes_nodeids"].append(here)
+        into["nodes_featureids"].append(feature)
+        if low == high:
+            held: tuple[Any, ...] = (0.0, "LEAF", 0, 0)
+            for target in range(levels.shape[1]):
+                into["target_treeids"].append(feature)
+                into["target_nodeids"].append(here)
+                into["target_ids"].append(target)
+                into["target_weights"].append(float(levels[low, target]))
+        else:
+            middle = (low + high) // 2
+            held = (float(cuts[middle]), "BRANCH_LEQ", number, number + 1)
+            waiting += [(low, middle, number), (middle + 1, high, number + 1)]
+            number += 2
+        for key, each in zip(("values", "modes", "truenodeids", "falsenodeids"), held, strict=True):
+            into[f"nodes_{key}"].append(each)
+
+
+def summed(drawing: Drawing, rows: str, trees: Trees, targets: int) -> str:
+    """From `rows` [n, F] to the sums [n, targets]."""
+    return drawing.op(
+        "TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=targets, aggregate_function="SUM", **trees
+    )

@@ -1,0 +1,79 @@
+"""The blend: the mean of the surest classifiers' chances, if it is surer than each of them and there is time.
+
+Chosen on select rows by log loss. Members answer as they were fitted; nothing is learnt but who belongs to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from trainer.workbench.candidates.blend import NAME, TITLE, Blend
+from trainer.workbench.contest import metrics
+from trainer.workbench.contest.board import Entry
+from trainer.workbench.contest.turn import fail, keep, tell_done
+
+if TYPE_CHECKING:
+    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.contest.course import Course
+
+_MEMBERS: Final = 3
+"""At most: every one is kept in the file and asked for every row."""
+_SURER: Final = 0.95
+"""A blend is several models to keep and ask: its log loss must be below the best one's by a twentieth."""
+
+
+def blend(course: Course) -> None:
+    """Add the blend to the entries if it is worth it."""
+    if course.bench.dealt.task.detects or not course.judged or course.asked.settings.kind == "dl":
+        return
+    able = _surest(course)
+    names = [one.name for one in able]
+    # Judging a blend asks every member once more, and so does fitting it again.
+    needed = course.reserve() + course.again_s([], names)
+    if len(able) < 2 or NAME in course.entries or course.asked.left() < needed:
+        return
+    select = course.bench.dealt.select
+    truth = select.truth
+    assert truth is not None  # noqa: S101 - a task with classes has labels on its select rows
+    chances = [course.fitted[name].chances(select.rows) for name in names]
+    losses = {count: metrics.loss(np.mean(chances[:count], axis=0), truth) for count in range(2, len(able) + 1)}
+    count = min(losses, key=lambda count: losses[count])
+    if losses[count] >= _SURER * (able[0].loss or 0.0):
+        return
+    members = names[:count]
+    entry = course.entries[NAME] = Entry(NAME, TITLE, params={"members": members})
+    entry.fit_s = sum(one.fit_s or 0.0 for one in able[:count])
+    course.asked.events.model(NAME, TITLE, "started")
+    try:
+        made = blended(course, [course.fitted[name] for name in members])
+        keep(course, described(course, members), made, entry, [])
+    except Exception as error:  # noqa: BLE001 - as of every candidate
+        fail(course, entry, error)
+    else:
+        tell_done(course, entry)
+
+
+def blended(course: Course, members: list[Candidate]) -> Blend:
+    """The blend of fitted members."""
+    data = course.bench.dealt.prepared
+    return Blend(members, data.fit.shape[1], len(data.classes))
+
+
+def described(course: Course, members: list[str]) -> Described:
+    """The blend as candidates are described; it judges as its members do, and has no settings to search."""
+    return replace(
+        course.asked.candidates[members[0]],
+        name=NAME,
+        title=TITLE,
+        make=lambda _given, _seed: blended(course, [course.fitted[name] for name in members]),
+        space={},
+    )
+
+
+def _surest(course: Course) -> list[Entry]:
+    leading = [course.entries[name] for name in course.leading(len(course.entries)) if name in course.fitted]
+    sure = sorted((one for one in leading if one.loss is not None), key=lambda one: one.loss or 0.0)[:_MEMBERS]
+    return [one for one in sure if one.name in course.asked.candidates]
