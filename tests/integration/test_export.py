@@ -104,7 +104,7 @@ def classified(synthetic: Any) -> Classified:
     taught = teaching.lesson(attacks, ["scan"] * 40)
     assert taught is not None
     ground = teaching.Ground(rows, np.ones(900, np.float32), promise, held, {}, whole.knots, 5)
-    judged = placing.Judged(backup, np.zeros(20, np.intp), attacks, np.zeros(40, np.intp))
+    judged = placing.Judged(backup, np.zeros(20, np.intp), attacks, np.zeros(40, np.intp), ("scan",))
     member = (whole.members_ or {})["neighbours"]
     assert isinstance(member, Neighbours)
     joined, found = teaching.teach(whole, Space.of(member), judged, taught, ground)

@@ -54,12 +54,12 @@ def _classifier(taught: Mapping[str, Any] | None) -> list[str]:
         return []
     rows = "".join(
         f'<tr><td>{text(name)}</td><td class="n">{number(taught["precision"][taught["head"]][name])}</td>'
-        f'<td class="n">{number(taught["recall_without"][name])}</td>'
-        f'<td class="n">{number(taught["recall_with"][name])}</td></tr>'
+        f'<td class="n">{number(taught["recall_without"].get(name))}</td>'
+        f'<td class="n">{number(taught["recall_with"].get(name))}</td></tr>'
         for name in taught["classes"]
     )
     head = "".join(
-        f'<th class="n">{name}</th>' for name in ("average precision", "caught without the head", "caught with it")
+        f'<th class="n">{name}</th>' for name in ("average precision", "caught without verdicts", "caught with them")
     )
     return [
         "<h2>Families it can name</h2>",

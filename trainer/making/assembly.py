@@ -216,9 +216,14 @@ def _judged(rows: Corpus, dealt: Split) -> placing.Judged:
     benign = dealt.rows(Role.FIT, dealt.exception)
     keys = np.stack([rows.origin[benign].astype(np.int64), rows.kind[benign]], axis=1)
     kind = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    attacks = np.flatnonzero(dealt.malicious & dealt.taught)
+    attacks, names = _taught(rows, dealt)
+    families, family = np.unique(np.array(names, dtype=str), return_inverse=True)
     return placing.Judged(
-        rows.features[benign], kind.astype(np.intp), rows.features[attacks], rows.family[attacks].astype(np.intp)
+        rows.features[benign],
+        kind.astype(np.intp),
+        attacks,
+        family.reshape(-1).astype(np.intp),
+        tuple(families.tolist()),
     )
 
 

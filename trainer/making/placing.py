@@ -8,7 +8,7 @@ reach also ends well before the nearest labelled attack: what fades out at `FADE
 way. A kind whose reach would be smaller than `LEAST_REACH` cannot be told from an attack and calms nothing.
 
 Attacks, family by family: at most `FAMILY_CENTRES` centres. A centre counts up to `SHARE` of the distance to what is
-ordinary, and less where benign rows that nothing was fitted on come close to it: none of them may be counted alike. A
+ordinary, and less where benign rows come close to it, fitted ones or others: none of them may be counted alike. A
 centre that would need a share below `LEAST_SHARE` looks like ordinary traffic and raises nothing.
 """
 
@@ -23,7 +23,11 @@ from trainer.detectors.clusters import kmeans
 from trainer.detectors.places import FADE, Places, Space, distances
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
+
+    from trainer.making.teaching import Ground
 
 KIND_CENTRES: Final = 16
 FAMILY_CENTRES: Final = 24
@@ -42,12 +46,16 @@ _MOST_ROWS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Labelled rows to learn from: `benign` `[b, F]` of kinds `[b]`, and `attacks` `[a, F]` of families `[a]`."""
+    """Labelled rows to learn from: `benign` `[b, F]` of kinds `[b]`, and `attacks` `[a, F]` in order of time.
+
+    `family` `[a]` indexes `families`.
+    """
 
     benign: NDArray[np.float32]
     kind: NDArray[np.intp]
     attacks: NDArray[np.float32]
     family: NDArray[np.intp]
+    families: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.benign) + len(self.attacks)
@@ -76,22 +84,21 @@ class _Kinds:
     dropped: int = field(default=0)
 
 
-def place(
-    space: Space, judged: Judged, quiet: NDArray[np.float32], *, seed: int, raises: bool = True
-) -> tuple[Places, Placed]:
-    """The places of `judged` rows; `quiet` `[q, F]` are benign rows that nothing was fitted on. Pure.
+def place(space: Space, judged: Judged, ground: Ground, raising: Collection[str]) -> tuple[Places, Placed]:
+    """The places of `judged` rows on a ground of benign ones. Pure.
 
-    Without `raises` the labelled attacks only bound what is calmed.
+    Families that are not `raising` only bound what is calmed.
     """
     attacks = space.place(judged.attacks)
+    quiet = np.concatenate([ground.promise, ground.held])
     away = distances(space.place(quiet), space.ordinary).min(axis=1)
-    calming = _kinds(space, judged, attacks, away, seed)
-    centres = _families(attacks, judged.family, seed)
-    limit = _limits(space, centres, np.concatenate([space.ordinary, calming.centres]), quiet)
+    calming = _kinds(space, judged, attacks, away, ground.seed)
+    able = np.isin(judged.family, [at for at, name in enumerate(judged.families) if name in raising])
+    centres = _families(attacks[able], judged.family[able], ground.seed)
+    ordinary = np.concatenate([space.ordinary, calming.centres])
+    limit = _limits(space, centres, ordinary, np.concatenate([ground.rows, quiet]))
     struck = limit < LEAST_SHARE
     centres, limit = centres[~struck], limit[~struck]
-    if not raises:
-        centres, limit = centres[:0], limit[:0]
     places = Places(space, calming.centres, calming.reach, centres, limit)
     reach = np.quantile(calming.reach, (0.0, 0.5, 1.0)) if len(calming.reach) else np.zeros(0)
     told = Placed(
@@ -155,7 +162,7 @@ def _families(attacks: NDArray[np.float32], family: NDArray[np.intp], seed: int)
 def _limits(
     space: Space, centres: NDArray[np.float32], ordinary: NDArray[np.float32], quiet: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The share of each of `centres` `[a]` that counts no row of `quiet` as like it; `ordinary` are other centres."""
+    """The share of each of `centres` `[a]` that counts none of the benign rows `quiet` as like it."""
     shares = np.full(len(centres), np.inf)
     for start in range(0, len(quiet) if len(centres) else 0, _MOST_ROWS):
         part = space.place(quiet[start : start + _MOST_ROWS])

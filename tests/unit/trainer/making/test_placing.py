@@ -12,6 +12,7 @@ from trainer.detectors.places import Space, distances
 from trainer.detectors.portfolio import Portfolio
 from trainer.detectors.reminded import RAISE, Reminded
 from trainer.making import placing
+from trainer.making.teaching import Ground
 
 F32 = np.float32
 
@@ -23,9 +24,15 @@ def space(synthetic: Any) -> Space:
 
 
 def _judged(benign: np.ndarray, attacks: np.ndarray, kinds: int = 1) -> placing.Judged:
-    return placing.Judged(
-        benign, (np.arange(len(benign)) % kinds).astype(np.intp), attacks, np.zeros(len(attacks), dtype=np.intp)
-    )
+    kind = (np.arange(len(benign)) % kinds).astype(np.intp)
+    return placing.Judged(benign, kind, attacks, np.zeros(len(attacks), dtype=np.intp), ("scan",))
+
+
+def _place(space: Space, judged: placing.Judged, quiet: np.ndarray, *, seed: int, raises: bool = True) -> Any:
+    half = len(quiet) // 2
+    rows = quiet[:0]
+    ground = Ground(rows, np.ones(len(rows), np.float32), quiet[:half], quiet[half:], {}, seed=seed)
+    return placing.place(space, judged, ground, judged.families if raises else ())
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +44,7 @@ def quiet(synthetic: Any) -> np.ndarray:
 
 def test_a_kind_called_benign_is_calm_and_attacks_are_not(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Two dozen verdicts on a backup calm the backups of other nights, and no scan."""
-    places, told = placing.place(space, _judged(synthetic.backup(24, 3), synthetic.scan(20, 4)), quiet, seed=1)
+    places, told = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(20, 4)), quiet, seed=1)
     assert np.mean(places.calm(synthetic.backup(200, 5)) > 0.5) > 0.8
     assert (places.calm(synthetic.scan(200, 6)) == 0).all()
     assert (told.kinds, told.too_near_to_attacks) == (1, 0)
@@ -46,7 +53,7 @@ def test_a_kind_called_benign_is_calm_and_attacks_are_not(space: Space, quiet: n
 
 def test_one_verdict_claims_no_more_than_is_usual(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """The middle distance from an ordinary row to the nearest ordinary centre."""
-    places, _ = placing.place(space, _judged(synthetic.backup(1, 3), synthetic.scan(0, 4)), quiet, seed=1)
+    places, _ = _place(space, _judged(synthetic.backup(1, 3), synthetic.scan(0, 4)), quiet, seed=1)
     usual = np.median(distances(space.place(quiet), space.ordinary).min(axis=1))
     assert places.reach == pytest.approx([usual], rel=1e-5)
     assert len(places.attack) == 0
@@ -55,16 +62,16 @@ def test_one_verdict_claims_no_more_than_is_usual(space: Space, quiet: np.ndarra
 def test_what_lies_beside_an_attack_calms_nothing(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Scans called benign by one person and malicious by another: the labelled attack keeps its score."""
     scans = synthetic.scan(40, 4)
-    places, told = placing.place(space, _judged(scans[:20] * F32(1.0001), scans), quiet, seed=1)
+    places, told = _place(space, _judged(scans[:20] * F32(1.0001), scans), quiet, seed=1)
     assert (places.calm(scans) == 0).all()
     assert told.too_near_to_attacks > 0
-    near, _ = placing.place(space, _judged(synthetic.scan(20, 8), scans), quiet, seed=1)
+    near, _ = _place(space, _judged(synthetic.scan(20, 8), scans), quiet, seed=1)
     assert (near.calm(scans) < 1e-6).all()
 
 
 def test_what_is_like_a_labelled_attack_is_alike(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Scans of other hosts, and none of the benign rows held back, nor a backup that was called benign."""
-    places, told = placing.place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
+    places, told = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
     assert np.mean(places.alike(synthetic.scan(200, 6)) > 0.2) > 0.9
     assert (places.alike(quiet) == 0).all()
     assert (places.alike(synthetic.backup(100, 7)) == 0).all()
@@ -74,7 +81,7 @@ def test_what_is_like_a_labelled_attack_is_alike(space: Space, quiet: np.ndarray
 
 def test_an_attack_that_looks_ordinary_raises_nothing(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Ordinary rows called malicious, by mistake or by malice, do not make ordinary rows alert."""
-    places, told = placing.place(space, _judged(synthetic.benign(0, 3), quiet[:200].copy()), quiet, seed=1)
+    places, told = _place(space, _judged(synthetic.benign(0, 3), quiet[:200].copy()), quiet, seed=1)
     assert (places.alike(quiet) == 0).all()
     assert told.too_near_to_ordinary > 0
     assert np.mean(places.alike(synthetic.benign(500, 9)) > 0) < 0.05
@@ -83,7 +90,7 @@ def test_an_attack_that_looks_ordinary_raises_nothing(space: Space, quiet: np.nd
 def test_attacks_that_may_not_raise_still_bound_what_is_calmed(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """So a lesson that failed its trial does not let a benign one reach further."""
     judged = _judged(synthetic.scan(20, 8), synthetic.scan(40, 4))
-    places, told = placing.place(space, judged, quiet, seed=1, raises=False)
+    places, told = _place(space, judged, quiet, seed=1, raises=False)
     assert told.attack_centres == 0
     assert (places.alike(synthetic.scan(50, 6)) == 0).all()
     assert (places.calm(synthetic.scan(40, 4)) < 1e-6).all()
@@ -92,8 +99,10 @@ def test_attacks_that_may_not_raise_still_bound_what_is_calmed(space: Space, qui
 def test_no_more_places_than_an_agent_can_afford(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """However many kinds people speak of."""
     benign, attacks = synthetic.backup(700, 3), synthetic.scan(600, 4)
-    judged = placing.Judged(benign, np.arange(700, dtype=np.intp), attacks, np.arange(600, dtype=np.intp) // 20)
-    places, told = placing.place(space, judged, quiet, seed=1)
+    judged = placing.Judged(
+        benign, np.arange(700, dtype=np.intp), attacks, np.arange(600, dtype=np.intp) // 20, tuple(map(str, range(30)))
+    )
+    places, told = _place(space, judged, quiet, seed=1)
     assert len(places.benign) <= placing.MOST_CENTRES
     assert len(places.attack) <= placing.MOST_CENTRES
     assert told.to_json()["kinds"] == 700
@@ -102,7 +111,7 @@ def test_no_more_places_than_an_agent_can_afford(space: Space, quiet: np.ndarray
 def test_far_from_every_verdict_the_score_is_the_detectors(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """What nobody spoke of does not move; what was calmed only falls, what is alike only rises, and by a bound."""
     base = Portfolio(members=("std_count", "mahalanobis")).fit(synthetic.benign(900, 1), calibrate=quiet)
-    places, _ = placing.place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
+    places, _ = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
     reminded = Reminded(base, places)
     rows = np.concatenate([synthetic.benign(300, 9), synthetic.backup(100, 5), synthetic.scan(100, 6)])
     before, after = base.raw_score(rows), reminded.raw_score(rows)
@@ -120,6 +129,6 @@ def test_far_from_every_verdict_the_score_is_the_detectors(space: Space, quiet: 
 def test_the_same_verdicts_make_the_same_places(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """To the last bit."""
     judged = _judged(synthetic.backup(60, 3), synthetic.scan(60, 4), kinds=3)
-    first, again = (placing.place(space, judged, quiet, seed=4)[0] for _ in range(2))
+    first, again = (_place(space, judged, quiet, seed=4)[0] for _ in range(2))
     for name in ("benign", "reach", "attack", "limit"):
         assert np.array_equal(getattr(first, name), getattr(again, name))

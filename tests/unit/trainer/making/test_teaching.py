@@ -67,7 +67,8 @@ def _stage(synthetic: Any, probes: dict[str, np.ndarray]) -> tuple[Portfolio, Sp
 
 def _judged(attacks: np.ndarray, family: np.ndarray, benign: np.ndarray | None = None) -> placing.Judged:
     calm = np.empty((0, F), np.float32) if benign is None else benign
-    return placing.Judged(calm, np.zeros(len(calm), np.intp), attacks, family.astype(np.intp))
+    kind, names = np.zeros(len(calm), np.intp), ("scan", "quiet")[: int(family.max()) + 1]
+    return placing.Judged(calm, kind, attacks, family.astype(np.intp), names)
 
 
 def _quiet(synthetic: Any, count: int, seed: int) -> np.ndarray:
@@ -96,10 +97,11 @@ def test_labelled_attacks_only_ever_raise_a_score(taught: Any, synthetic: Any) -
     base, joined, found = taught
     rows = np.concatenate([synthetic.benign(200, 24), synthetic.backup(50, 25), synthetic.scan(50, 26)])
     assert (joined.raw_score(rows) >= base.raw_score(rows) - 1e-5).all()
-    assert found.raises
-    assert all(found.ranking_with[name] >= found.ranking_without[name] for name in found.classes)
+    assert found.raises == ("scan",)
+    assert found.ranking_with["scan"] >= max(found.ranking_without["scan"], teaching.WORTH)
+    assert found.ranking_with["quiet"] < teaching.WORTH  # it is named, and it looks too ordinary to raise scores
     assert found.placed.attack_centres > 0
-    assert "labelled attacks raise scores" in found.why
+    assert "scores are raised by scan:" in found.why
     assert joined.explain(rows)[0] == pytest.approx(base.explain(rows)[0])
     assert found.to_json()["placed"]["attack_centres"] == found.placed.attack_centres
 
@@ -107,25 +109,36 @@ def test_labelled_attacks_only_ever_raise_a_score(taught: Any, synthetic: Any) -
 @pytest.mark.parametrize(
     ("before", "after", "raises"),
     [
-        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.7, "b": 0.9}, 0.6), True),
-        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.5, "b": 0.9}, 0.6), True),
-        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.9, "b": 0.88}, 0.6), False),  # one family pays for another
-        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.495, "b": 0.9}, 0.6), False),  # nothing gained
-        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.7, "b": 0.9}, 0.58), False),  # probes drown
+        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.7, "b": 0.9}, 0.6), ("a", "b")),
+        (({"a": 0.1, "b": 0.9}, 0.6), ({"a": 0.3, "b": 0.9}, 0.6), ("b",)),  # risen, and still like ordinary traffic
+        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.9, "b": 0.88}, 0.6), ("a",)),  # b ranks lower than without
+        (({"a": 0.5, "b": 0.9}, 0.6), ({"a": 0.7, "b": 0.9}, 0.58), ()),  # probes drown
+        (({}, 0.6), ({}, 0.6), ()),  # nothing was held back
     ],
 )
-def test_labelled_attacks_raise_scores_unless_that_harms(before: Any, after: Any, raises: bool) -> None:
-    """Families apart: none pays for another, nor what nobody labelled."""
+def test_a_family_raises_scores_only_where_rows_held_back_say_so(before: Any, after: Any, raises: Any) -> None:
+    """Each family by itself, and none at the price of what nobody labelled."""
     judged = [teaching.Trial(ranking, {}, probes) for ranking, probes in (before, after)]
-    assert teaching.may_raise(*judged) is raises
+    assert teaching.may_raise(*judged) == raises
+
+
+def test_two_attacks_show_nothing_and_raise_nothing(synthetic: Any) -> None:
+    """There is no row to show it on; they only bound what is calmed."""
+    base, space, ground = _stage(synthetic, {})
+    scans = synthetic.scan(2, 4)
+    reminded, found = teaching.teach(base, space, _judged(scans, np.zeros(2)), None, ground)
+    assert found.raises == ()
+    assert "held back" in found.why
+    assert np.array_equal(reminded.raw_score(scans), base.raw_score(scans))
 
 
 def test_few_verdicts_are_remembered_without_a_head(synthetic: Any) -> None:
-    """Three scans make no class; what is like them is raised all the same, and the backup is calmed."""
+    """Six scans make no class; what is like them is raised if the last two show it, and the backup is calmed."""
     base, space, ground = _stage(synthetic, {})
-    backup, scans = synthetic.backup(12, 6), synthetic.scan(3, 4)
-    reminded, found = teaching.teach(base, space, _judged(scans, np.zeros(3), backup), None, ground)
+    backup, scans = synthetic.backup(12, 6), synthetic.scan(6, 4)
+    reminded, found = teaching.teach(base, space, _judged(scans, np.zeros(6), backup), None, ground)
     assert found.classes == ()
+    assert found.raises == ("scan",)
     assert found.placed.benign_centres > 0
     assert (reminded.raw_score(scans) > base.raw_score(scans)).all()
     fresh = synthetic.backup(100, 7)
