@@ -37,6 +37,7 @@ def fit(course: Course, described: Described, given: dict[str, Any], until: floa
     candidate.fit(data, _told(course, described.name, until, history))
     if note:
         candidate.note_ = note  # type: ignore[attr-defined]
+        candidate.learnt_ = len(data.fit)  # type: ignore[attr-defined]
     return candidate, history
 
 

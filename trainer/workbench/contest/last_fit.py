@@ -14,7 +14,7 @@ import numpy as np
 from trainer.workbench.candidates.base import Told
 from trainer.workbench.candidates.blend import NAME as BLEND
 from trainer.workbench.contest import blending
-from trainer.workbench.contest.fitting import OUT_OF_TIME, fewer
+from trainer.workbench.contest.fitting import fewer
 from trainer.workbench.contest.turn import keep
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MORE_ROUNDS: Final = 1.1
 """Rounds of boosting on more rows, where no select rows are left to say when to stop."""
 _MORE_ROWS: Final = 1.2
-"""Rows of a fit that was not given all of them, for each it could have had."""
+"""Rows of a last fit, for each that the fit before was given where there was no time for all."""
 
 
 def last_fit(course: Course) -> None:
@@ -66,8 +66,9 @@ def _fitted(course: Course, name: str, data: Prepared) -> Candidate:
     rounds = getattr(before, "rounds_", None)
     if rounds is not None:
         given["rounds"] = max(round(rounds * _MORE_ROUNDS), 1)
-    if getattr(before, "note_", "").endswith(OUT_OF_TIME):
-        data, _ = fewer(data, int(_MORE_ROWS * len(course.bench.dealt.prepared.fit)), seed)
+    learnt = getattr(before, "learnt_", None)
+    if learnt is not None:
+        data, _ = fewer(data, int(_MORE_ROWS * learnt), seed)
     return course.asked.candidates[name].make(given, seed).fit(data, Told())
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn.ensemble import IsolationForest as Forest
 from sklearn.tree import DecisionTreeRegressor
 
+from trainer.workbench.candidates.base import Prepared, Told
+from trainer.workbench.candidates.detectors.isolation import IsolationForest
 from trainer.workbench.candidates.detectors.trees import Trees, add_stairs, grown, none_yet, summed
 from trainer.workbench.candidates.graph import Drawing, Runner, finished
 
@@ -43,3 +46,13 @@ def test_grown_trees_answer_as_scikit_learn_does_beside_every_cut() -> None:
     asked = np.stack([near, chance.permutation(near)], axis=1)
     given = ask(grown([one.tree_ for one in trees], lambda tree: tree.value[:, 0, 0]), asked, 1)[:, 0]
     np.testing.assert_allclose(given, sum(one.predict(asked) for one in trees), atol=1e-5)
+
+
+def test_an_isolation_forest_that_sees_parts_of_a_row_asks_the_right_columns() -> None:
+    """Trees count the columns they were shown; the graph's scores are scikit-learn's all the same."""
+    chance = np.random.default_rng(5)
+    rows = chance.normal(0, 1, (800, 6)).astype(np.float32) * np.array([1, 2, 4, 8, 16, 32], dtype=np.float32)
+    data = Prepared(names=tuple("abcdef"), sources=tuple("abcdef"), fit=rows, select=rows[:50])
+    detector = IsolationForest({"max_features": 0.5}, 3).fit(data, Told())
+    wanted = -Forest(max_samples=256, max_features=0.5, random_state=3).fit(rows).score_samples(rows)
+    assert np.corrcoef(detector.strangeness(rows), wanted)[0, 1] > 0.999

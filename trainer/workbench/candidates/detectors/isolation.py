@@ -27,7 +27,7 @@ class IsolationForest(Graphed):
         given = {"n_estimators": 100, "max_samples": 256, **self.given}
         given["max_samples"] = min(given["max_samples"], len(data.fit))
         forest = Forest(**given, n_jobs=2, random_state=self.seed).fit(data.fit)
-        self.trees = grown([one.tree_ for one in forest.estimators_], _path_lengths)
+        self.trees = grown([one.tree_ for one in forest.estimators_], _path_lengths, forest.estimators_features_)
         self.usual = float(_mean_path(np.array([forest.max_samples_]))[0]) * len(forest.estimators_)
 
     def draw(self, drawing: Drawing, rows: str) -> str:

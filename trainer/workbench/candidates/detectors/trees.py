@@ -28,8 +28,13 @@ def none_yet() -> Trees:
     return {f"nodes_{key}": [] for key in _NODES} | {f"target_{key}": [] for key in _LEAVES}
 
 
-def grown(trees: list[Any], worth: Callable[[Any], NDArray[np.float64]]) -> Trees:
-    """scikit-learn's trees with one sum; `worth(tree)` gives what each node adds to it if it is a leaf."""
+def grown(
+    trees: list[Any], worth: Callable[[Any], NDArray[np.float64]], seen: list[NDArray[np.intp]] | None = None
+) -> Trees:
+    """scikit-learn's trees with one sum; `worth(tree)` gives what each node adds to it if it is a leaf.
+
+    `seen` are the columns each tree was shown, where that is a part of them: a tree counts only those.
+    """
     made = none_yet()
     for at, tree in enumerate(trees):
         leaf = tree.children_left < 0
@@ -37,7 +42,8 @@ def grown(trees: list[Any], worth: Callable[[Any], NDArray[np.float64]]) -> Tree
         cuts = np.where(cuts > tree.threshold, np.nextafter(cuts, np.float32(-np.inf)), cuts)
         made["nodes_treeids"] += [at] * tree.node_count
         made["nodes_nodeids"] += range(tree.node_count)
-        made["nodes_featureids"] += np.where(leaf, 0, tree.feature).tolist()
+        asked = np.where(leaf, 0, tree.feature)
+        made["nodes_featureids"] += (asked if seen is None else seen[at][asked]).tolist()
         made["nodes_values"] += np.where(leaf, 0, cuts).tolist()
         made["nodes_modes"] += np.where(leaf, "LEAF", "BRANCH_LEQ").tolist()
         made["nodes_truenodeids"] += np.where(leaf, 0, tree.children_left).tolist()
