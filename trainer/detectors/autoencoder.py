@@ -59,24 +59,19 @@ class Autoencoder:
         weights: NDArray[np.float32] | None = None,
         *,
         select: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
-        scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn benign rows `[n, F]`.
 
         `select` are rows and weights that say when to stop; without them the last tenth of `rows` is held back for it.
-        `scale_on` `[n]` marks the rows that scaling is fitted on; repeated rows should teach the network to rebuild
-        them, but not blur what a deviation is.
         """
         everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
         if select is None:
             held = max(int(len(rows) * _HELD_BACK), 1)
             select = rows[-held:], everyone[-held:]
             rows, everyone = rows[:-held], everyone[:-held]
-            scale_on = None if scale_on is None else scale_on[:-held]
-        basis = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
         self.scaling_ = Scaling.fit(
-            rows[basis],
-            everyone[basis],
+            rows,
+            everyone,
             clip=self.network.clip,
             floor=self.network.deviation_floor,
             knots=self.knots,

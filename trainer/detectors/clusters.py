@@ -7,7 +7,7 @@ order that differs from run to run, which would change the last bits of a model.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -69,3 +69,9 @@ def _first(
             break
         chosen.append(int(np.searchsorted(reach, chance.random() * reach[-1], side="right").clip(max=len(rows) - 1)))
     return rows[chosen].copy()
+
+
+def nearest_graph(scaled: Any, centres: NDArray[np.float32], tf: Any) -> Any:
+    """`assign` in TensorFlow operations `tf`."""
+    half = (0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)).astype(np.float32)
+    return tf.argmax(tf.matmul(scaled, centres.T.copy()) + -half, axis=1)

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from protos import contract
-from trainer.detectors import kinds
 from trainer.detectors import levels as level_maps
 from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
 from trainer.detectors.scaled import Scaled, shares
@@ -71,28 +70,20 @@ class Groups(Scaled):
         super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
         self.root_: NDArray[np.float32] | None = None
         self.regression_: NDArray[np.float32] | None = None
-        self.centres_: NDArray[np.float32] | None = None
         self.member_: NDArray[np.float32] | None = None
         self.levels_: tuple[Calibration, ...] | None = None
 
-    def fit(
-        self,
-        rows: NDArray[np.float32],
-        weights: NDArray[np.float32] | None = None,
-        *,
-        scale_on: NDArray[np.bool_] | None = None,
-    ) -> Self:
-        """Learn benign rows `[n, F]`. Rows not in `scale_on` `[n]` are labelled kinds beside the bulk.
+    def fit(self, rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> Self:
+        """Learn benign rows `[n, F]`.
 
         Raises `NotEnoughRows` when three tenths of the rows are fewer than a calibration needs.
         """
-        everyone, bulk = shares(rows, weights, scale_on)
+        everyone = shares(rows, weights)
         chance = np.random.default_rng([self.seed, 31])
         held = chance.random(len(rows)) < _HELD_BACK
-        learn = bulk & ~held
+        learn = ~held
         scaling = self._scale_by(rows[learn], everyone[learn])
         scaled = scaling.apply(rows)
-        centres = kinds.find(scaled[~held], everyone[~held], bulk[~held], self.seed)
         width = rows.shape[1]
         names = group_names(contract.FEATURES) if width == len(contract.FEATURES) else ("sort",) * width
         present = sorted(set(names))
@@ -101,7 +92,7 @@ class Groups(Scaled):
         for group in member.T > 0:
             inside = np.ix_(group, group)
             root[inside], regression[inside] = _whiten(scaled[learn][:, group], everyone[learn])
-        self.centres_, self.member_ = centres, member / member.sum(axis=0)
+        self.member_ = member / member.sum(axis=0)
         self.root_, self.regression_ = root, regression
         # Drawn by weight, with repeats: thinning by the largest weight would leave too few rows for eight scales.
         share = everyone[held].astype(np.float64)
@@ -118,13 +109,12 @@ class Groups(Scaled):
         """Contributions `[n, F]`, which sum to 1 over a row, and conditional means `[n, F]` in original units."""
         scaling, member = fitted(self, self.scaling_), fitted(self, self.member_)
         scaled = scaling.apply(rows)
-        deviations = kinds.deviate(scaled, fitted(self, self.centres_))
-        parts = (deviations @ fitted(self, self.root_)) ** 2
+        parts = (scaled @ fitted(self, self.root_)) ** 2
         distances = self._distances(parts)
         # A loud group is heard alone: levels to the fourth power leave little to the others.
         voices = self._levels(distances) ** 4 / (distances + np.float32(TINY))
         shares = parts * (voices @ member.T) + np.float32(TINY)
-        expected = scaling.invert(scaled - deviations + deviations @ fitted(self, self.regression_))
+        expected = scaling.invert(scaled @ fitted(self, self.regression_))
         return shares / shares.sum(axis=1, keepdims=True), expected
 
     def graph(self, features: Any) -> tuple[Any, Any, Any]:
@@ -133,20 +123,19 @@ class Groups(Scaled):
         scaling, regression = fitted(self, self.scaling_), fitted(self, self.regression_)
         member, levels = fitted(self, self.member_), fitted(self, self.levels_)
         scaled = scaling.graph(features, tf)
-        deviations = kinds.graph(scaled, fitted(self, self.centres_), tf)
-        parts = tf.square(tf.matmul(deviations, fitted(self, self.root_)))
+        parts = tf.square(tf.matmul(scaled, fitted(self, self.root_)))
         distances = tf.matmul(parts, member) + np.float32(TINY)
         each = level_maps.graph(levels, distances, tf)
         raw = tf.reduce_max(each, axis=1) + np.float32(AGREEMENT) * tf.reduce_mean(each, axis=1) + np.float32(TINY)
         voices = tf.square(tf.square(each)) / (distances + np.float32(TINY))
         shares = parts * tf.matmul(voices, member.T.copy()) + np.float32(TINY)
         shares = shares / tf.reduce_sum(shares, axis=1, keepdims=True)
-        likely = scaled - deviations + tf.matmul(deviations, regression)
+        likely = tf.matmul(scaled, regression)
         return raw, shares, scaling.invert_graph(likely, tf)
 
     def _parts(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        deviations = kinds.deviate(fitted(self, self.scaling_).apply(rows), fitted(self, self.centres_))
-        parts: NDArray[np.float32] = (deviations @ fitted(self, self.root_)) ** 2
+        scaled = fitted(self, self.scaling_).apply(rows)
+        parts: NDArray[np.float32] = (scaled @ fitted(self, self.root_)) ** 2
         return parts
 
     def _distances(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -67,17 +67,14 @@ class Head:
         weights: NDArray[np.float32],
         attacks: NDArray[np.float32],
         family: NDArray[np.intp],
-        *,
-        scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn to tell benign rows `[n, F]` from labelled `attacks` `[m, F]`, whose `family` `[m]` indexes `classes`.
 
-        Benign rows count by their weights `[n]`; only those in `scale_on` `[n]` say what a deviation is.
+        Benign rows count by their weights `[n]`; they alone say what a deviation is.
         """
         keras = tensorflow().keras
         keras.utils.set_random_seed(self.seed)
-        bulk = np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
-        self.scaling_ = Scaling.fit(rows[bulk], weights[bulk], clip=self.clip, floor=self.floor, knots=self.knots)
+        self.scaling_ = Scaling.fit(rows, weights, clip=self.clip, floor=self.floor, knots=self.knots)
         scaled = np.concatenate([self.scaling_.apply(rows), self.scaling_.apply(attacks)])
         target = np.concatenate([np.zeros(len(rows), dtype=np.intp), family + 1])
         share = np.concatenate([weights.astype(np.float64), np.ones(len(attacks))])

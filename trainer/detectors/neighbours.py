@@ -1,13 +1,11 @@
 """Nearest neighbours: the distance to the nearest of a small set of rows that stands for ordinary traffic.
 
 Full neighbour search keeps every fitted row, which no edge host has room or time for. A *coreset* of a few hundred
-cluster centres (clusters.py) covers the same places; labelled false positives, repeated in the fit rows, get centres
-among them. Distances are taken after whitening, so a place counts as far in the directions in which traffic varies
-little. Raw score: the root of the mean squared distance to the nearest centre.
+cluster centres (clusters.py) covers the same places. Distances are taken after whitening, so a place counts as far in
+the directions in which traffic varies little. Raw score: the root of the mean squared distance to the nearest centre.
 
 Why one centre and not five: on captures the nearest of 256 centres ranked attacks as well as the mean of the five
-nearest of all fitted rows (area under the ROC curve .992 and .990), the graph needs a maximum instead of a sort, and
-one labelled kind needs one centre.
+nearest of all fitted rows (area under the ROC curve .992 and .990), and the graph needs a maximum instead of a sort.
 
 Distances come from one matrix product: |x - c|^2 = |x|^2 - 2 x.c + |c|^2. What rounding leaves of two nearly equal rows
 is held up by a floor. A feature's part is that of its whitened coordinate, and the nearest centre is what was expected.
@@ -20,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from trainer.detectors.base import CLIP, FLOOR, fitted
-from trainer.detectors.clusters import assign, kmeans
-from trainer.detectors.kinds import nearest_graph
+from trainer.detectors.clusters import assign, kmeans, nearest_graph
 from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.whitening import Whitening
 from trainer.runtime import tensorflow
@@ -48,17 +45,11 @@ class Neighbours(Scaled):
         self.whitening_: Whitening | None = None
         self.coreset_: NDArray[np.float32] | None = None
 
-    def fit(
-        self,
-        rows: NDArray[np.float32],
-        weights: NDArray[np.float32] | None = None,
-        *,
-        scale_on: NDArray[np.bool_] | None = None,
-    ) -> Self:
-        """Learn benign rows `[n, F]`; only those in `scale_on` `[n]` say what a deviation is."""
-        everyone, bulk = shares(rows, weights, scale_on)
-        scaled = self._scale_by(rows[bulk], everyone[bulk]).apply(rows)
-        self.whitening_ = Whitening.fit(scaled[bulk], everyone[bulk])
+    def fit(self, rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> Self:
+        """Learn benign rows `[n, F]`."""
+        everyone = shares(rows, weights)
+        scaled = self._scale_by(rows, everyone).apply(rows)
+        self.whitening_ = Whitening.fit(scaled, everyone)
         self.coreset_ = kmeans(scaled @ self.whitening_.root, everyone, self.size, self.seed)
         return self
 

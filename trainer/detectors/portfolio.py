@@ -96,30 +96,28 @@ class Portfolio:
         *,
         select: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
         calibrate: NDArray[np.float32] | None = None,
-        scale_on: NDArray[np.bool_] | None = None,
     ) -> Self:
         """Learn benign rows `[n, F]`, and each member's p-values from the rows `calibrate` `[m, F]`.
 
-        `select` are rows and weights that tell the autoencoder when to stop, `scale_on` `[n]` marks rows that are not
-        repeats of labelled ones. Without `calibrate` a seeded fifth of `rows` is held back for it, by weight.
-        Raises `NotEnoughRows` with fewer than 20 calibration rows.
+        `select` are rows and weights that tell the autoencoder when to stop. Without `calibrate` a seeded fifth of
+        `rows` is held back for it, by weight. Raises `NotEnoughRows` with fewer than 20 calibration rows.
         """
         everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
         rows = self._hear(rows)
         select = None if select is None else (self._hear(select[0]), select[1])
         calibrate = None if calibrate is None else self._hear(calibrate)
         if calibrate is None:
-            rows, everyone, scale_on, calibrate = self._hold_back(rows, everyone, scale_on)
+            rows, everyone, calibrate = self._hold_back(rows, everyone)
         learned: dict[str, Detector] = {}
         for name in self.members:
             member = self._make(name)
             if isinstance(member, Autoencoder):
-                learned[name] = member.fit(rows, everyone, select=select, scale_on=scale_on)
+                learned[name] = member.fit(rows, everyone, select=select)
             elif name == "std_count":
                 # Weights pull its mean to rare hosts and widen its deviations: AUC on captures .85 with, .99 without.
-                learned[name] = member.fit(rows, scale_on=scale_on)
+                learned[name] = member.fit(rows)
             else:
-                learned[name] = member.fit(rows, everyone, scale_on=scale_on)
+                learned[name] = member.fit(rows, everyone)
         self.levels_ = {name: calibration.calibrate(learned[name].raw_score(calibrate), ()) for name in self.members}
         self.members_ = learned
         return self
@@ -206,9 +204,9 @@ class Portfolio:
         return {"std_count": StdCount, "mahalanobis": Mahalanobis}[name](**alike)
 
     def _hold_back(
-        self, rows: NDArray[np.float32], weights: NDArray[np.float32], scale_on: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_] | None, NDArray[np.float32]]:
+        self, rows: NDArray[np.float32], weights: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         chance = np.random.default_rng([self.seed, 12])
         held = chance.random(len(rows)) < _HELD_BACK
         calibrate = rows[held & (chance.random(len(rows)) * float(weights.max()) < weights)]
-        return rows[~held], weights[~held], None if scale_on is None else scale_on[~held], calibrate
+        return rows[~held], weights[~held], calibrate

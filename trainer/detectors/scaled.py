@@ -29,9 +29,6 @@ class Scaled:
         return self.scaling_
 
 
-def shares(
-    rows: NDArray[np.float32], weights: NDArray[np.float32] | None, scale_on: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The weight of every row `[n]`, 1 if none was given, and which rows are the bulk `[n]`, all if none was named."""
-    everyone = np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)
-    return everyone, np.ones(len(rows), dtype=np.bool_) if scale_on is None else scale_on
+def shares(rows: NDArray[np.float32], weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """The weight of every row `[n]`, 1 if none was given."""
+    return np.ones(len(rows), dtype=np.float32) if weights is None else weights.astype(np.float32)

@@ -2,8 +2,7 @@
 
 It is what an operator would do by hand, and an autoencoder alone does not always beat it; so it stands beside every
 model in every report, and is a member of the portfolio. The count is an integer with many ties, so the sum of all
-deviations breaks them: scaled to stay below one, it never outweighs a feature. Labelled kinds of ordinary traffic
-(kinds.py) have means of their own.
+deviations breaks them: scaled to stay below one, it never outweighs a feature.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.detectors import kinds
-from trainer.detectors.base import CLIP, FLOOR, TINY, fitted
+from trainer.detectors.base import CLIP, TINY, fitted
 from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.scaling import Scaling
 from trainer.runtime import tensorflow
@@ -31,33 +29,21 @@ class StdCount(Scaled):
 
     kind = "std_count"
 
-    def __init__(self, *, clip: float = CLIP, floor: float = FLOOR, knots: int = 1, seed: int = 0) -> None:
-        super().__init__(clip=clip, floor=floor, knots=knots, seed=seed)
-        self.centres_: NDArray[np.float32] | None = None
-
-    def fit(
-        self,
-        rows: NDArray[np.float32],
-        weights: NDArray[np.float32] | None = None,
-        *,
-        scale_on: NDArray[np.bool_] | None = None,
-    ) -> Self:
-        """Mean and deviation of benign rows `[n, F]`. Rows not in `scale_on` `[n]` are labelled kinds beside them."""
-        everyone, bulk = shares(rows, weights, scale_on)
-        scaled = self._scale_by(rows[bulk], everyone[bulk]).apply(rows)
-        self.centres_ = kinds.find(scaled, everyone, bulk, self.seed)
+    def fit(self, rows: NDArray[np.float32], weights: NDArray[np.float32] | None = None) -> Self:
+        """Mean and deviation of benign rows `[n, F]`."""
+        self._scale_by(rows, shares(rows, weights))
         return self
 
     def raw_score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features beyond three deviations, plus a fraction below one that grows with all deviations. `[n]`."""
-        score: NDArray[np.float32] = self._parts(self._deviations(rows)).sum(axis=1, dtype=np.float32)
+        score: NDArray[np.float32] = self._parts(fitted(self, self.scaling_).apply(rows)).sum(axis=1, dtype=np.float32)
         return score + np.float32(TINY)
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Contributions `[n, F]`, which sum to 1 over a row, and typical values `[n, F]` in original units."""
-        scaling, deviations = fitted(self, self.scaling_), self._deviations(rows)
-        parts = self._parts(deviations)
-        expected = scaling.invert(scaling.apply(rows) - deviations)
+        scaling = fitted(self, self.scaling_)
+        scaled = scaling.apply(rows)
+        parts, expected = self._parts(scaled), scaling.invert(np.zeros_like(scaled))
         return parts / (parts.sum(axis=1, keepdims=True) + np.float32(TINY)), expected
 
     def graph(self, features: Any) -> tuple[Any, Any, Any]:
@@ -65,26 +51,20 @@ class StdCount(Scaled):
         tf = tensorflow()
         scaling = fitted(self, self.scaling_)
         scaled = scaling.graph(features, tf)
-        deviations = kinds.graph(scaled, fitted(self, self.centres_), tf)
-        size = tf.abs(deviations)
+        size = tf.abs(scaled)
         parts = tf.cast(size > np.float32(_STRANGE), tf.float32) + size * np.float32(1 / self._bound(len(scaling.mean)))
         total = tf.reduce_sum(parts, axis=1, keepdims=True) + np.float32(TINY)
-        return tf.squeeze(total, axis=1), parts / total, scaling.invert_graph(scaled - deviations, tf)
+        return tf.squeeze(total, axis=1), parts / total, scaling.invert_graph(tf.zeros_like(scaled), tf)
 
-    def _deviations(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        centres = self.centres_
-        scaled = fitted(self, self.scaling_).apply(rows)
-        return scaled if centres is None else kinds.deviate(scaled, centres)
-
-    def _parts(self, deviations: NDArray[np.float32]) -> NDArray[np.float32]:
-        size = np.abs(deviations)
-        parts: NDArray[np.float32] = size * np.float32(1 / self._bound(deviations.shape[1]))
+    def _parts(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        size = np.abs(scaled)
+        parts: NDArray[np.float32] = size * np.float32(1 / self._bound(scaled.shape[1]))
         parts += size > _STRANGE
         return parts
 
     def _bound(self, width: int) -> float:
-        """More than all deviations of a row can add up to: a row between two kinds may lie twice the clip off."""
-        return 2 * self.clip * width + 1
+        """More than all deviations of a row can add up to."""
+        return self.clip * width + 1
 
     def to_json(self) -> dict[str, Any]:
         """Everything needed to score again later: the model's manifest carries its baseline."""

@@ -65,19 +65,6 @@ def test_contributions_name_the_feature_and_sum_to_one(fitted: Portfolio, synthe
     assert np.median(expected[:, column]) < 5_000
 
 
-def test_labelled_kinds_calm_every_member(synthetic: Any) -> None:
-    """Rows outside the bulk become ordinary places of their own, and scans stay strange."""
-    benign, backup = synthetic.benign(900, 1), synthetic.backup(225, 7)
-    rows = np.concatenate([benign, backup])
-    bulk = np.arange(len(rows)) < 900
-    quiet = synthetic.benign(300, 2)
-    before = Portfolio(members=MEMBERS, coreset=64).fit(benign, calibrate=quiet)
-    after = Portfolio(members=MEMBERS, coreset=64).fit(rows, calibrate=quiet, scale_on=bulk)
-    fresh, scans = synthetic.backup(100, 8), synthetic.scan(100, 9)
-    assert (np.median(after.levels(fresh), axis=0) < np.median(before.levels(fresh), axis=0) / 2).all()
-    assert np.median(after.raw_score(scans)) > 0.8 * np.median(before.raw_score(scans))
-
-
 def test_without_calibration_rows_some_are_held_back(synthetic: Any) -> None:
     """The fitted rows never calibrate themselves."""
     rows = synthetic.benign(400, 1)
