@@ -97,6 +97,7 @@ class Contest:
         self.clock = clock
         self.ends = clock.began + settings.time_budget_s
         self.entries: dict[str, Entry] = {}
+        self.unfinished: dict[str, Entry] = {}
         self.fitted: dict[str, Candidate] = {}
         self.took: dict[str, float] = {}
         self.notes: list[str] = []
@@ -230,6 +231,10 @@ class Contest:
         why = (
             "it was stopped before" if self._stopped() else "the time budget is used up; raise it" if left <= 0 else ""
         )
+        if why and described.name in self.unfinished:
+            # It goes on another time; until then what it was judged with stands.
+            self.entries[described.name] = self.unfinished[described.name]
+            return
         if why:
             entry.state, entry.why = "skipped", why
             self.events.model(described.name, described.title, "skipped", message=why)
@@ -321,8 +326,9 @@ class Contest:
             where = self.where / "models" / described.name
             told = folder.maybe(where / "entry.json")
             whole = (where / "model.onnx").is_file() and (where / "result.json").is_file()
-            if told is not None and whole and not told.get("unfinished"):
-                self.entries[described.name] = Entry(**told)
+            if told is not None and whole:
+                kept = self.unfinished if told.get("unfinished") else self.entries
+                kept[described.name] = Entry(**told)
         if self.entries:
             self.notes.append(f"The run was cut off and went on; {len(self.entries)} models were there already.")
 
