@@ -183,6 +183,7 @@ async def build(visit: Visit) -> None:
             setup.found = await in_thread(datasets.get_dataset, visit.services, found.dataset.id)
             looking = _looking(setup.found)
             if not looking:
+                setup.label = None  # to be guessed again, now that it can be
                 await setup.begin()
                 start.set_enabled(True)
                 form.refresh()
