@@ -41,7 +41,7 @@ def read(
         if line.startswith("$ "):
             words = ""  # an attempt begins: what was said before is not about it
         elif line.strip() and not line.startswith("{"):
-            words = line.strip()
+            words = line.strip().removeprefix("anomaflow-trainer: ")
     return Ended(exit_code, asked, timed_out, said, complaint or words[: story.TEXT])
 
 

@@ -266,11 +266,11 @@ def _task(label: str | None, guesses: tuple[LabelGuess, ...]) -> tuple[str, str]
         return "unsupervised", "There is no label, so the run looks for rows that are unlike the others."
     values = next((guess.values for guess in guesses if guess.name == label), ())
     if len(values) == 1:
-        return "benign-only", f"{label} has one value only, so the run learns what is ordinary."
+        return "benign-only", f"The label {label} has one value only, so the run learns what is ordinary."
     if len(values) == 2:
-        return "binary", f"{label} has two values, so the run tells the two apart."
+        return "binary", f"The label {label} has two values, so the run tells the two apart."
     counted = f"{len(values)} values" if 2 < len(values) <= MANY_CLASSES else "several values"
-    return "multiclass", f"{label} has {counted}, so the run tells them apart."
+    return "multiclass", f"The label {label} has {counted}, so the run tells them apart."
 
 
 def _require_columns(services: Services, data: Dataset, wanted: dict[str, Any]) -> None:

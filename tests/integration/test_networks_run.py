@@ -114,6 +114,13 @@ def test_a_run_killed_in_its_epochs_and_one_stopped_by_hand_end_as_one_that_was_
     assert entry["why"].startswith("Stopped after")
     assert before < len(history(where)) < EPOCHS
 
+    # Stopped again before the network had its turn: what it was judged with still stands.
+    process = start(where)
+    process.communicate(timeout=280)
+    assert process.returncode == 0
+    again = json.loads((where / "result.json").read_text())
+    assert [one["test"] for one in again["leaderboard"] if one["name"] == "tabular-mlp"] == [entry["test"]]
+
     (where / "stop").unlink()
     finish(where)
     assert history(where) == history(uncut)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def test_a_newcomer_gets_from_a_file_to_predictions_in_eight_clicks(browser: Bro
     page.get_by_role("tab", name="Exploration").wait_for()
     person.click("button", "New experiment on this data set")
     page.wait_for_url("**/experiment")
-    page.get_by_label("Time budget, seconds").fill("20")  # typed, so that the test does not take five minutes
+    # Typed, so that the test does not take five minutes. The form waits for the first look, which finds the label.
+    page.get_by_label("Time budget, seconds").fill("20", timeout=PATIENCE_MS)
     person.click("button", "Start")
     page.wait_for_url("**/workbench/experiments/*")
     page.get_by_text("The pick", exact=True).wait_for(timeout=PATIENCE_MS)
@@ -229,3 +231,74 @@ def test_a_hostile_file_is_refused_in_plain_words(browser: Browser, bench: dict[
     page.locator(".drop .notice").wait_for(state="visible")
     assert "pkl" in page.locator(".drop .notice").inner_text()
     assert page.url.endswith("/workbench")
+
+
+def test_a_network_is_drawn_while_it_learns_and_its_epochs_stay(browser: Browser, bench: dict[str, Any]) -> None:
+    """Accuracy and loss grow by epoch on the run's page; stopped and kept, the curves and the table of epochs are there."""
+    (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/datasets/{run['dataset_id']}/experiment?kind=dl")
+    page.get_by_label("Time budget, seconds").fill("240")
+    page.get_by_label("Epochs", exact=True).fill("9000")  # more than there is time for: it is stopped by hand
+    page.get_by_label("Epochs without progress before it stops").fill("9000")
+    page.get_by_role("checkbox", name="Complex MLP").click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/workbench/experiments/*")
+    learning = page.get_by_role("heading", name=re.compile(r"^Complex MLP, epoch ([3-9]|\d\d+)$"))
+    learning.wait_for(timeout=PATIENCE_MS)
+    assert page.locator(".chart path").count() > 0
+    page.get_by_role("button", name="Stop and keep").click()
+    page.locator(".heading .chip", has_text="stopped").wait_for(timeout=PATIENCE_MS)
+    learning.wait_for()
+
+    page.goto(f"{page.url}/models/complex-mlp")
+    rows = page.get_by_role("region", name="Epoch by epoch").locator("tbody tr")
+    rows.first.wait_for()
+    kept = bench["rest"].get(f"/api/v1{page.url.partition('/workbench')[2]}/history").json()
+    assert rows.count() == len(kept) >= 3
+    assert errors == []
+
+
+def test_runs_are_compared_by_ticking_them(browser: Browser, bench: dict[str, Any]) -> None:
+    """Two ticks and a click: every model of both runs side by side, and which settings differ."""
+    network, trees = bench["rest"].get("/api/v1/experiments").json()["items"]
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto("/workbench")
+    compare = page.get_by_role("button", name="Compare the ticked ones")
+    for run in (network, trees):
+        assert compare.is_disabled()
+        page.get_by_role("button", name=f"Compare run {run['id']}", exact=True).click()
+        page.get_by_role("button", name=f"Compare run {run['id']}", exact=True, pressed=True).wait_for()
+    compare.click()
+    page.wait_for_url("**/workbench/compare*")
+    models = page.get_by_role("region", name="What each model got in each run")
+    for title in ("Complex MLP", "Random forest"):
+        models.get_by_role("cell", name=title, exact=True).wait_for()
+    page.get_by_role("region", name="Settings that differ").get_by_role("cell", name="epochs", exact=True).wait_for()
+    assert errors == []
+
+
+def test_pasted_rows_and_one_typed_row_are_predicted(browser: Browser, bench: dict[str, Any]) -> None:
+    """Rows from the clipboard get a page of their own; one row gets its answer where it was typed."""
+    run = bench["rest"].get("/api/v1/experiments").json()["items"][-1]
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/experiments/{run['id']}/predict")
+    pasted = "duration,kib_sent,tool,hour\n92,900,curl,3\n19,12,mail,11\n"
+    page.get_by_label("A heading line, then rows").fill(pasted)
+    page.get_by_role("button", name="Predict these rows").click()
+    page.wait_for_url("**/workbench/predictions/*")
+    page.get_by_role("link", name="Download as CSV").wait_for(timeout=PATIENCE_MS)
+    answers = page.get_by_role("region", name="Rows with their predictions").locator("tbody tr td:first-child")
+    answers.first.wait_for()
+    assert answers.all_inner_texts() == ["anomaly", "normal"]
+
+    page.goto(f"/workbench/experiments/{run['id']}/predict")
+    page.get_by_text("Type it in").click()
+    for name, value in (("duration", "92"), ("kib_sent", "900")):
+        page.get_by_label(name, exact=True).fill(value)
+    page.get_by_role("button", name="Predict this row").click()
+    page.locator(".chip", has_text="anomaly").wait_for(timeout=PATIENCE_MS)
+    assert errors == []

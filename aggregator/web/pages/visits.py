@@ -140,5 +140,7 @@ def explain(error: Exception) -> tuple[int, str]:
 
 
 def sentence(said: str) -> str:
-    """An error's text as a sentence."""
-    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")
+    """An error's text as a sentence. A file's or a program's name at its beginning keeps its small letter."""
+    first = said.split(" ", 1)[0].rstrip(",:;.")
+    start = said[:1].upper() if first.isalpha() else said[:1]
+    return start + said[1:] + ("" if said.endswith((".", "?", "!")) else ".")

@@ -84,8 +84,8 @@ def choose(entries: Sequence[Entry], metric: str, rows: int, *, judged: bool) ->
         if losses
         else max(near, key=lambda entry: entry.select[metric] or 0.0)
     )
-    said = metric.replace("_", " ")
-    why = f"{best.title} has a {said} of {best.select[metric]:.4f} on the {rows:,} rows set aside to choose by"
+    said = {"f1": "F1 score", "roc_auc": "ROC AUC"}.get(metric, metric.replace("_", " "))
+    why = f"{best.title}: {said} {best.select[metric]:.4f} on the {rows:,} rows set aside to choose by"
     if len(near) > 1 and losses:
         why += f"; {len(near)} models are as good within chance, and of these it was the surest of what was true."
     else:

@@ -80,6 +80,8 @@ class Course:
     judged: bool
     """Whether select rows can compare candidates."""
     entries: dict[str, Entry] = field(default_factory=dict)
+    unfinished: dict[str, Entry] = field(default_factory=dict)
+    """Networks of an earlier run that were cut off in their epochs, as they were judged then."""
     fitted: dict[str, Candidate] = field(default_factory=dict)
     """What this process fitted; of a run that went on, candidates judged before have an entry and are not here."""
     judging_s: dict[str, float] = field(default_factory=dict)

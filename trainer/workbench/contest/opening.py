@@ -71,8 +71,9 @@ def resume(course: Course, candidates: list[Described]) -> None:
         where = course.asked.folder_of(described.name)
         told = folder.maybe(where / "entry.json")
         whole = (where / "model.onnx").is_file() and (where / "result.json").is_file()
-        if told is not None and whole and not told.get("unfinished"):
-            course.entries[described.name] = Entry(**told)
+        if told is not None and whole:
+            kept = course.unfinished if told.get("unfinished") else course.entries
+            kept[described.name] = Entry(**told)
     if course.entries:
         course.notes.append(f"The run was cut off and went on; {len(course.entries)} models were there already.")
 

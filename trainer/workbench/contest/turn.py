@@ -34,6 +34,10 @@ def take(course: Course, described: Described, waiting: int) -> None:
     # What is judged stays, so another candidate is worth more than a second fit of the best: that one is extra.
     left = asked.left() - asked.spare() - JUDGED_AGAIN * max(course.judging_s.values(), default=0.0)
     why = "it was stopped before" if asked.stopped() else "the time budget is used up; raise it" if left <= 0 else ""
+    if why and described.name in course.unfinished:
+        # It goes on another time; until then what it was judged with stands.
+        course.entries[described.name] = course.unfinished[described.name]
+        return
     if why:
         entry.state, entry.why = "skipped", why
         asked.events.model(described.name, described.title, "skipped", message=why)

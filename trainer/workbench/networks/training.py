@@ -65,7 +65,7 @@ def remark(history: History, hyper: Hyper) -> str:
         return ""
     return (
         f"Stopped after {len(history)} of at most {hyper.epochs} epochs, with the best of them kept; "
-        "run the experiment again to go on from there."
+        "a longer time budget lets it learn on."
     )
 
 

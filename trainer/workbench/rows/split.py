@@ -120,10 +120,11 @@ def split(
         # The test table is judged with its copies, so what chooses and calibrates has its own; what is learnt has not.
         select, calibrate = (np.flatnonzero(np.isin(copies, copies[held])) for held in (select, calibrate))
         duplicates = len(rows) - len(fit) - len(select) - len(calibrate)
-    for role, held in (("fit", fit), ("select", select)):
+    for role, held in (("learn from", fit), ("choose by", select)):
         if len(held) < LEAST:
             raise NotEnoughRows(
-                f"splitting the table: {len(held)} different rows are left to {role}; at least {LEAST} are needed"
+                f"splitting the table: {len(held)} different rows are left to {role}, at least {LEAST} are needed; "
+                "give more rows, or a label whose values occur more often"
             )
     return Roles(how, fit, select, calibrate, test, duplicates, warning)
 

@@ -45,7 +45,7 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
 
     def asked() -> dict[str, Any]:
         wanted = WANTS[str(kind.value)]
-        given = {"x": x.value, "y": y.value, "by": by.value}
+        given = {"x": x.value, "y": y.value, "by": None if by.value == x.value and "x" in wanted else by.value}
         return {"kind": kind.value, **{name: given[name] or None for name in wanted}}
 
     def turned() -> None:
@@ -127,7 +127,7 @@ def _put(place: ui.element, plot: dict[str, Any]) -> None:
     title = str(plot.get("title") or "plot")
     with place:
         parts.text("h2", title)
-        charts.chart(drawing.saveable(plot["option"], title), title).classes("square" if _is_square(plot) else "tall")
+        charts.chart(drawing.saveable(plot["option"], title), title).classes("square" if _is_square(plot) else "plot")
         if plot.get("note"):
             parts.text("p", str(plot["note"]), "muted")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.web.pages import wording
 from aggregator.web.pages.tables import Cell, Column, Row
-from aggregator.web.pages.workbench import grid
+from aggregator.web.pages.workbench import grid, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ METRICS: Final = {
     "precision": "Precision",
     "recall": "Recall",
     "f1": "F1 score",
-    "roc_auc": "ROC",
+    "roc_auc": "ROC AUC",
     "average_precision": "Average precision",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "F1, classes alike",
@@ -62,7 +62,7 @@ def train_and_test(result: Mapping[str, Any]) -> grid.Grid:
     ]
     made = grid.Grid("Metrics of every model on train and test rows")
     made.fill(
-        ["Algorithm", *(f"{role} {METRICS[name].lower()}" for name in shown for role in ("Train", "Test"))],
+        ["Algorithm", *(f"{role} {words.metric(name)}" for name in shown for role in ("Train", "Test"))],
         [
             [
                 one["title"],
@@ -81,7 +81,8 @@ def _row(one: Mapping[str, Any], result: Mapping[str, Any], metric: str, address
     best = name == result.get("best")
     baseline = name in result.get("baselines", ())
     aside = "the pick" if best else "for comparison" if baseline else ""
-    said = str(one.get("why") or "") if state != "done" else aside
+    # What is said of a model that is done: it was cut off before its last epoch.
+    said = ", ".join(each for each in (aside, str(one.get("why") or "")) if each)
     done = state == "done"
     return Row(
         name,

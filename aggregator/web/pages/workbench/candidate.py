@@ -62,7 +62,7 @@ async def build(visit: Visit) -> None:
     with ui.element("div").classes("columns"):
         if found.get("importance"):
             with parts.panel("Importance"):
-                parts.text("p", "How much worse the model gets when a column is shuffled.", "muted")
+                parts.text("p", _importance_said(found), "muted")
                 charts.chart(drawing.importance(found["importance"]), "Importance of columns").classes("tall")
                 grid.of_objects("Features by their importance", found["importance"], IMPORTANCE)
         if found.get("by_class"):
@@ -70,8 +70,9 @@ async def build(visit: Visit) -> None:
                 grid.of_objects("Class by class", found["by_class"], BY_CLASS)
     if found.get("history"):
         _history(found["history"])
-    with parts.panel("Why does it say so?"):
-        _explain(visit, one, name)
+    if visit.may(Role.ANALYST):
+        with parts.panel("Why does it say so?"):
+            _explain(visit, one, name)
     with parts.panel("Take it away"):
         file = found.get("file") or {}
         settings = entry.get("params") or {}
@@ -118,6 +119,13 @@ def _curves(found: dict[str, Any], result: dict[str, Any]) -> None:
         if found.get("confusion"):
             with parts.panel("What it confuses, on test rows"):
                 charts.chart(drawing.confusion(found["confusion"]), "Confusion matrix", tall=True)
+                parts.text("p", "A line is what rows are, a column what the model called them.", "muted")
+
+
+def _importance_said(found: dict[str, Any]) -> str:
+    said = "How much worse the model gets when a column is shuffled."
+    there, asked = len((found.get("file") or {}).get("columns", ())), len(found["importance"])
+    return f"{said} Time was left for {asked} of {there} columns; Explain asks for all." if asked < there else said
 
 
 def _history(rows: list[dict[str, Any]]) -> None:

@@ -40,8 +40,8 @@ async def build(visit: Visit) -> None:
         charts.chart(drawing.ranking(titles, [run.test_value for run in runs], "on test rows"), "The pick of each run")
     with parts.panel("Models, on test rows"):
         metric = (runs[0].metric or "f1").replace("-", "_")
+        parts.text("p", f"{board.METRICS.get(metric, metric)}; a dash where a run had no such model.", "muted")
         made = grid.Grid("What each model got in each run")
-        parts.text("p", board.METRICS.get(metric, metric), "muted")
         made.fill(
             ["Model", *titles],
             [[row["title"], *(_value(entry, metric) for entry in row["entries"])] for row in found.rows],

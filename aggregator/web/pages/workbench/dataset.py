@@ -86,6 +86,10 @@ def _standing(visit: Visit, found: DatasetDetail) -> None:
         if log:
             with ui.expansion("Log").props("dense dense-toggle").style("width: 100%"):
                 parts.text("pre", "\n".join(log), "log mono").props("tabindex=0 role=log aria-label='Import log'")
+    if one.state != "ready" and not words.under_way(one.state) and visit.may(Role.ANALYST):
+        with ui.element("div").classes("line"):
+            _another(one)
+            parts.button("Delete", lambda: _delete(visit, one), icon="delete", kind="danger")
     for words_ in one.warnings:
         parts.notice(sentence(words_), "warn")
 
@@ -146,8 +150,8 @@ async def _rows(visit: Visit, found: DatasetDetail) -> None:
             down = ui.checkbox("largest first", on_change=sort)
         table = Grid(f"Rows of {one.name}")
         with ui.element("div").classes("line"):
-            back = parts.button("Back", lambda: step(-PAGE), icon="chevron_left")
-            on = parts.button("On", lambda: step(PAGE), icon="chevron_right")
+            back = parts.button("Previous", lambda: step(-PAGE), icon="chevron_left")
+            on = parts.button("Next", lambda: step(PAGE), icon="chevron_right")
             place = parts.text("span", "", "muted")
     await show()
 
@@ -194,11 +198,8 @@ def _about(visit: Visit, found: DatasetDetail) -> None:
     if visit.may(Role.ANALYST):
         with parts.panel("New version"):
             parts.text("p", "The same table at a later time. Experiments keep the version they were run on.", "muted")
-
-            async def arrived(_answer: dict[str, Any]) -> None:
-                ui.navigate.to(f"/workbench/datasets/{one.id}")
-
-            uploads.picker("Upload a new version", f"/api/v1/datasets/{one.id}/upload", arrived, main=False)
+            with ui.element("div").classes("line"):
+                _another(one)
     if found.other_versions:
         with parts.panel("Other versions"), ui.element("ul").classes("history"):
             for other in found.other_versions:
@@ -207,6 +208,15 @@ def _about(visit: Visit, found: DatasetDetail) -> None:
                     parts.link(f"Version {other.version}", target)
                     parts.text("span", words.shape(other), "muted")
                     moments.moment(other.created_ms)
+
+
+def _another(one: Dataset) -> None:
+    """A button that uploads a later or a mended state of the same table."""
+
+    async def arrived(_answer: dict[str, Any]) -> None:
+        ui.navigate.to(f"/workbench/datasets/{one.id}")
+
+    uploads.picker("Upload a new version", f"/api/v1/datasets/{one.id}/upload", arrived, main=False)
 
 
 async def _cancel(visit: Visit, one: Dataset) -> None:

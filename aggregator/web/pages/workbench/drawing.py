@@ -89,7 +89,7 @@ def correlations(found: Mapping[str, Any]) -> Figures:
         "xAxis": {"type": "category", "data": names, "axisLabel": {"rotate": 60, "interval": 0, "fontSize": 10}},
         "yAxis": {"type": "category", "data": names, "inverse": True, "axisLabel": {"interval": 0, "fontSize": 10}},
         "visualMap": {"show": False, "min": -1, "max": 1, "dimension": 2, "inRange": {
-            "color": ["#d08a2e", "rgba(127,140,155,0.08)", "#4c8fdd"]}},
+            "color": ["rgba(208,138,46,0.6)", "rgba(127,140,155,0.08)", "rgba(76,143,221,0.6)"]}},
         "series": [{"type": "heatmap", "data": cells, "label": {"show": few, **_TEXT}}],
     }  # fmt: skip
 
@@ -159,7 +159,7 @@ def saveable(option: Mapping[str, Any], name: str) -> Figures:
     kept = "".join(sign if sign.isalnum() or sign in "-_" else "-" for sign in name)[:60] or "plot"
     box = {
         "right": 4,
-        "top": 0,
+        "top": -6,
         "feature": {"saveAsImage": {"name": kept, "title": "Save as a picture", "pixelRatio": 2}},
     }
     return {**option, "toolbox": box}

@@ -10,15 +10,16 @@ from aggregator.rows import Role
 from aggregator.web.pages import charts, moments, parts, tables, wording
 from aggregator.web.pages.visits import in_thread, sentence
 from aggregator.web.pages.workbench import board, drawing, words
-from aggregator.workbench import experiments, results
+from aggregator.workbench import catalogue, experiments, results
 
 if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
     from aggregator.workbench.rows import Experiment
 
 TAIL: Final = 60
+ROLES: Final = {"fit": "to learn from", "select": "to choose by", "calibrate": "to calibrate on", "test": "to test on"}
 MOST_LIVE: Final = 4
-"""Networks whose epochs are drawn while a run goes on."""
+"""Networks whose epochs are drawn on the run's page."""
 
 
 async def build(visit: Visit) -> None:
@@ -33,7 +34,7 @@ async def build(visit: Visit) -> None:
         one = await in_thread(experiments.get_experiment, services, experiment_id)
         top.refresh()
         now = (one.state, one.models_done, one.best, one.name)
-        if one.kind == "dl" and words.under_way(one.state):
+        if one.kind == "dl":
             await live.refresh()
         if now != shown:
             shown = now
@@ -45,7 +46,7 @@ async def build(visit: Visit) -> None:
 
     @ui.refreshable
     async def live() -> None:
-        if one.kind == "dl" and words.under_way(one.state):
+        if one.kind == "dl":
             await epochs.read()
             epochs.show()
 
@@ -81,6 +82,8 @@ def _top(visit: Visit, one: Experiment) -> None:
         if one.best and not busy and visit.may(Role.ANALYST):
             address = f"/workbench/experiments/{one.id}/predict"
             parts.button("Predict", lambda: ui.navigate.to(address), icon="bolt", kind="main")
+        elif one.best and not busy:
+            parts.link("Predictions", f"/workbench/experiments/{one.id}/predict")
         if visit.may(Role.ANALYST):
             _deeds(visit, one, busy=busy)
     if busy:
@@ -107,18 +110,30 @@ def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
         with visit.acting() as actor:
             await experiments.resume_experiment(services, actor, one.id)
 
-    async def delete() -> None:
-        with visit.acting() as actor:
-            await experiments.delete_experiment(services, actor, one.id)
-            ui.navigate.to("/workbench")
-
     if busy:
         parts.button("Stop and keep", stop, icon="stop")
         parts.button("Cancel", cancel, kind="danger")
     else:
         if str(one.state) in {"stopped", "cancelled", "interrupted", "timed_out", "failed"}:
             parts.button("Go on", resume, icon="play_arrow")
-        parts.button("Delete", delete, icon="delete", kind="danger")
+        parts.button("Delete", lambda: _delete(visit, one), icon="delete", kind="danger")
+
+
+def _delete(visit: Visit, one: Experiment) -> None:
+    with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
+        dialog.on("hide", dialog.delete)
+        parts.text("h2", f"Delete {one.name}?")
+        parts.text("p", "Its models and its predictions go with it.", "muted")
+
+        async def go() -> None:
+            with visit.acting() as actor:
+                await experiments.delete_experiment(visit.services, actor, one.id)
+                dialog.close()
+                ui.navigate.to("/workbench")
+
+        with ui.element("div").classes("ends"):
+            parts.button("Keep it", dialog.close)
+            parts.button("Delete", go, kind="danger")
 
 
 class Epochs:
@@ -146,12 +161,13 @@ class Epochs:
         """Loss and accuracy by epoch, the network that learnt last first."""
         for name, epochs in list(self._told.items())[::-1][:MOST_LIVE]:
             rows = [epochs[at] for at in sorted(epochs)]
-            with parts.panel(f"{name}, epoch {rows[-1]['epoch']}"), ui.element("div").classes("columns"):
-                for what, title in (("acc", "Accuracy"), ("loss", "Loss")):
+            title = catalogue.title_of(name)
+            with parts.panel(f"{title}, epoch {rows[-1]['epoch']:.0f}"), ui.element("div").classes("columns"):
+                for what, figure in (("acc", "Accuracy"), ("loss", "Loss")):
                     if any(row.get(what) is not None for row in rows):
                         with ui.element("div"):
-                            charts.chart(drawing.history(rows, what), f"{title} of {name} by epoch")
-                            parts.text("p", title, "muted")
+                            parts.text("p", figure, "muted")
+                            charts.chart(drawing.history(rows, what), f"{figure} of {title} by epoch")
 
 
 def _result(one: Experiment, result: dict[str, Any]) -> None:
@@ -173,22 +189,29 @@ def _result(one: Experiment, result: dict[str, Any]) -> None:
                 value = (best.get("test") or {}).get(name)
                 if value is not None:
                     parts.tile(board.METRICS.get(name, name), wording.metric(value), "on test rows")
+    if result.get("leaderboard"):
+        _board(result, metric, address)
+    if result.get("notes") and result["notes"] != [one.error]:
+        with parts.panel("To know"), ui.element("ul").classes("evidence"):
+            for said in result["notes"]:
+                parts.text("li", sentence(str(said)))
+    if result.get("leaderboard"):
+        with parts.panel("All metrics, train and test"):
+            board.train_and_test(result)
+    with ui.element("div").classes("columns"):
+        if result.get("data"):
+            with parts.panel("The data"):
+                _data(one, result)
+        with parts.panel("How to repeat it"):
+            _repeat(one, result)
+
+
+def _board(result: dict[str, Any], metric: str, address: str) -> None:
     with parts.panel("Leaderboard", flush=True):
         lead = f"Sorted and chosen by {words.metric(metric)} on rows kept for choosing; no test row had a say."
         parts.text("p", lead, "muted lead")
         table = tables.Table(board.columns(metric), label="Models, best first")
         table.fill(board.rows(result, metric, address))
-    if result.get("notes"):
-        with parts.panel("To know"), ui.element("ul").classes("evidence"):
-            for said in result["notes"]:
-                parts.text("li", str(said))
-    with parts.panel("All metrics, train and test"):
-        board.train_and_test(result)
-    with ui.element("div").classes("columns"):
-        with parts.panel("The data"):
-            _data(one, result)
-        with parts.panel("How to repeat it"):
-            _repeat(one, result)
 
 
 def _data(one: Experiment, result: dict[str, Any]) -> None:
@@ -203,12 +226,8 @@ def _data(one: Experiment, result: dict[str, Any]) -> None:
             ("Rows", f"{wording.count(data.get('used_rows') or 0)} of {wording.count(data.get('rows') or 0)}"),
             ("Repeated rows", wording.count(data.get("duplicates") or 0)),
             (
-                "Roles",
-                ", ".join(
-                    f"{role} {wording.count(split[role])}"
-                    for role in ("fit", "select", "calibrate", "test")
-                    if split.get(role)
-                ),
+                "Parts",
+                ", ".join(f"{wording.count(split[role])} {said}" for role, said in ROLES.items() if split.get(role)),
             ),
             ("Split", str(split.get("how") or "-")),
             ("Features", wording.count(len(data.get("features") or ()))),
@@ -238,5 +257,5 @@ def _repeat(one: Experiment, result: dict[str, Any]) -> None:
         )
         if one.best:
             rest = f"/api/v1/experiments/{one.id}/models/{one.best}"
-            parts.link("Script", f"{rest}/script.py").props("download")
+            parts.link("Script that repeats it", f"{rest}/script.py").props("download")
             parts.link("Model (ONNX)", f"{rest}/model.onnx").props("download")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROPERTIES: Final = {
-    "name": "Name", "type": "Type", "missing": "Missing", "missing_share": "Missing, share", "unique": "Unique",
+    "name": "Name", "type": "Type", "missing": "Missing", "share": "Share missing", "unique": "Unique",
 }  # fmt: skip
 NUMERIC: Final = {
     "name": "Name", "count": "Count", "mean": "Mean", "std": "Std", "min": "Min", "q25": "25 %", "median": "50 %",
@@ -34,7 +34,8 @@ def show(profile: Mapping[str, Any]) -> None:
     warnings(profile)
     with parts.panel("Properties"):
         parts.text("p", "Every column, what it holds, and how much of it is missing.", "muted")
-        grid.of_objects("Properties", profile["properties"], PROPERTIES)
+        shown = [{**one, "share": wording.percent(one.get("missing_share") or 0.0)} for one in profile["properties"]]
+        grid.of_objects("Properties", shown, PROPERTIES)
     if profile["numeric"]:
         with parts.panel("Numbers"):
             parts.text("p", "Summary statistics of all numeric columns.", "muted")

@@ -65,7 +65,7 @@ def figure(value: float) -> str:
         return "infinite" if value > 0 else "-infinite"
     if value == round(value) and abs(value) < 1e15:
         return f"{value:.0f}"
-    return f"{value:.4f}".rstrip("0") if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
+    return f"{value:.4f}".rstrip("0").rstrip(".") if 1e-3 <= abs(value) < 1e6 else f"{value:.4g}"
 
 
 def metric(value: object) -> str:

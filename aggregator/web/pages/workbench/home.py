@@ -122,10 +122,10 @@ async def build(visit: Visit) -> None:
         pass
     if visit.may(Role.ANALYST):
         with parts.panel("Add data"):
-            formats = ", ".join(room.formats)
+            formats = ", ".join(name.removeprefix(".") for name in room.formats if not name.endswith(".gz"))
             parts.text(
                 "p",
-                f"{formats}; gzip of these as well. At most {wording.size(room.upload_bytes)}, "
+                f"{formats}; text and captures also as .gz. At most {wording.size(room.upload_bytes)}, "
                 f"{wording.plural(room.rows, 'row')}, {wording.plural(room.columns, 'column')}. "
                 "Nothing leaves this server.",
                 "muted",

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from aggregator.rows import Role
 from aggregator.web.pages import parts, tables, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 from aggregator.web.pages.visits import in_thread
 from aggregator.web.pages.workbench import prediction, uploads, words
-from aggregator.workbench import datasets, experiments, predictions, results
+from aggregator.workbench import catalogue, datasets, experiments, predictions, results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from aggregator.users import Principal
     from aggregator.web.pages.visits import Visit
@@ -38,7 +39,7 @@ def row(found: Prediction) -> Row:
         found.id,
         {
             "source": Cell(found.source, href=f"/workbench/predictions/{found.id}"),
-            "model": Cell(found.model),
+            "model": Cell(catalogue.title_of(found.model)),
             "rows": Cell("-" if found.rows is None else wording.count(found.rows)),
             "strange": Cell("-" if found.anomalies is None else wording.count(found.anomalies)),
             "made": Cell(ms=found.created_ms),
@@ -70,6 +71,26 @@ async def build(visit: Visit) -> None:
             other.props("outlined dense").style("min-width: 13rem")
             here = f"/workbench/experiments/{one.id}/predict"
             other.on_value_change(lambda event: ui.navigate.to(wording.link(here, model=event.value)))
+    if visit.may(Role.ANALYST):
+        await _ways(visit, one, model, arrived)
+    with parts.panel("Predictions so far", flush=True):
+        before = tables.Table(COLUMNS, label="Predictions, newest first")
+        with ui.element("div") as none_yet:
+            how = "Upload a file, or paste a few rows." if visit.may(Role.ANALYST) else "Analysts make them."
+            parts.empty("No prediction yet.", how)
+
+    async def refresh() -> None:
+        page = await in_thread(predictions.list_predictions, services, experiment_id=one.id, limit=20)
+        before.fill([row(found) for found in page.items])
+        none_yet.visible = not page.items
+
+    await refresh()
+    visit.follow("prediction", refresh=refresh)
+
+
+async def _ways(
+    visit: Visit, one: Experiment, model: str, arrived: Callable[[dict[str, Any]], Awaitable[None]]
+) -> None:
     with ui.element("div").classes("columns"):
         with parts.panel("A file"):
             parts.text(
@@ -83,15 +104,6 @@ async def build(visit: Visit) -> None:
             _pasted(visit, one, model)
     with parts.panel("One row"), ui.expansion("Type it in").props("dense dense-toggle").style("width: 100%") as typed:
         await _typed(visit, one, model, typed)
-    with parts.panel("Predictions so far", flush=True):
-        before = tables.Table(COLUMNS, label="Predictions, newest first")
-
-    async def refresh() -> None:
-        page = await in_thread(predictions.list_predictions, services, experiment_id=one.id, limit=20)
-        before.fill([row(found) for found in page.items])
-
-    await refresh()
-    visit.follow("prediction", refresh=refresh)
 
 
 async def _dataset(visit: Visit, one: Experiment, model: str) -> None:

@@ -10,7 +10,7 @@ from aggregator.rows import Role
 from aggregator.web.pages import charts, parts, wording
 from aggregator.web.pages.visits import in_thread, sentence
 from aggregator.web.pages.workbench import board, drawing, grid, words
-from aggregator.workbench import predictions
+from aggregator.workbench import catalogue, predictions
 
 if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
@@ -67,12 +67,12 @@ def one_row(found: dict[str, Any]) -> None:
             if answer.get(name) is not None:
                 parts.text("span", f"{name} {grid.figure(float(answer[name]))}", "muted")
     if answer.get("reasons"):
-        parts.text("p", sentence(str(answer["reasons"])))
+        parts.text("p", str(answer["reasons"]))
     _differences(found.get("schema") or {})
 
 
 def _top(visit: Visit, one: Prediction) -> None:
-    with parts.heading("Prediction", f"{one.model} on {one.source}"):
+    with parts.heading("Prediction", f"{catalogue.title_of(one.model)} on {one.source}"):
         parts.chip(words.state(one.state), words.tone(one.state))
         if str(one.state) == "done":
             parts.link("Download as CSV", f"/api/v1/predictions/{one.id}/rows.csv").props("download")
@@ -152,7 +152,7 @@ async def _rows(visit: Visit, one: Prediction, answers: list[str], head: ui.elem
         strangest = ui.checkbox("highest score first", on_change=again)
     table = grid.Grid("Rows with their predictions")
     with ui.element("div").classes("line"):
-        back = parts.button("Back", lambda: step(-PAGE), icon="chevron_left")
-        on = parts.button("On", lambda: step(PAGE), icon="chevron_right")
+        back = parts.button("Previous", lambda: step(-PAGE), icon="chevron_left")
+        on = parts.button("Next", lambda: step(PAGE), icon="chevron_right")
         place = parts.text("span", "", "muted")
     await show()

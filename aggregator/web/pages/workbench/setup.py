@@ -126,6 +126,13 @@ class Setup:
         self.settings = dict(self.defaults.settings)
         self.label = self.settings.get("label") or NO_LABEL
 
+    async def take(self, settings: dict[str, Any]) -> None:
+        """Take settings that were written down; what else is asked follows their label and kind."""
+        self.kind = str(settings.get("kind") or self.kind)
+        self.label = str(settings.get("label") or NO_LABEL)
+        await self.begin()
+        self.settings.update(settings)
+
     async def start(self) -> None:
         """Queue the run and go to its page."""
         one = self.found.dataset
@@ -159,16 +166,35 @@ async def build(visit: Visit) -> None:
     tests.pop(found.dataset.id, None)
     setup = Setup(visit, found, tests)
     await setup.begin()
+    looking = _looking(found)
 
     @ui.refreshable
     def form() -> None:
-        _form(setup, again)
+        if looking:
+            parts.notice(
+                "A first look at the table is under way; it finds the label. The settings appear by themselves."
+            )
+        else:
+            _form(setup, again)
 
-    async def again(*, label: str | None = None, kind: str | None = None) -> None:
+    async def looked() -> None:
+        nonlocal looking
+        if looking:
+            setup.found = await in_thread(datasets.get_dataset, visit.services, found.dataset.id)
+            looking = _looking(setup.found)
+            if not looking:
+                setup.label = None  # to be guessed again, now that it can be
+                await setup.begin()
+                start.set_enabled(True)
+                form.refresh()
+
+    async def again(
+        *, label: str | None = None, kind: str | None = None, settings: dict[str, Any] | None = None
+    ) -> None:
         setup.label = setup.label if label is None else label
         setup.kind = kind or setup.kind
         with visit.acting():
-            await setup.begin()
+            await (setup.begin() if settings is None else setup.take(settings))
             form.refresh()
 
     with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
@@ -177,8 +203,18 @@ async def build(visit: Visit) -> None:
         parts.link(found.dataset.name, f"/workbench/datasets/{found.dataset.id}")
     with parts.heading("New experiment", f"on {found.dataset.name}: {words.shape(found.dataset)}"):
         if visit.may(Role.ANALYST):
-            parts.button("Start", setup.start, icon="play_arrow", kind="main")
+            start = parts.button("Start", setup.start, icon="play_arrow", kind="main")
+            start.set_enabled(not looking)
+    if not visit.may(Role.ANALYST):
+        parts.empty("Analysts start experiments.", "The workbench shows you what theirs found.")
+        return
     form()
+    visit.follow("dataset", refresh=looked)
+
+
+def _looking(found: DatasetDetail) -> bool:
+    """True while the label is not known yet: a run that began now would do without one that is there."""
+    return found.dataset.busy and not found.dataset.profiled
 
 
 def _form(setup: Setup, again: Callable[..., Any]) -> None:
@@ -198,8 +234,8 @@ def _form(setup: Setup, again: Callable[..., Any]) -> None:
         _models(setup, defaults)
     with parts.panel("Features and preprocessing"):
         _features(setup, defaults)
-    with parts.panel("As a file"), ui.expansion("YAML").props("dense dense-toggle").style("width: 100%"):
-        _yaml(setup)
+    with parts.panel("As a file"), ui.expansion("YAML").props("dense dense-toggle").style("width: 100%") as file:
+        _yaml(setup, file, again)
 
 
 def _aim(setup: Setup, defaults: Defaults, again: Callable[..., Any]) -> None:
@@ -221,6 +257,7 @@ def _aim(setup: Setup, defaults: Defaults, again: Callable[..., Any]) -> None:
         benign.props("outlined dense use-chips").style("width: 100%")
     parts.text("p", sentence(defaults.why_task or words.TASKS.get(defaults.task, "")), "muted")
     _choice(setup, "task")
+    parts.text("p", "Kind of experiment", "muted")
     kind = ui.toggle(KINDS, value=setup.kind, on_change=lambda event: again(kind=event.value))
     kind.props("no-caps unelevated dense padding='4px 14px' aria-label='Kind of experiment'")
     name = ui.input("Name", value=setup.settings.get("name"), on_change=setup.set("name"))
@@ -286,17 +323,23 @@ def _features(setup: Setup, defaults: Defaults) -> None:
             _choice(setup, key)
 
 
-def _yaml(setup: Setup) -> None:
-    text = ui.textarea(value=experiments.settings_to_yaml(setup.settings)).props(
-        "outlined dense autogrow spellcheck=false"
-    )
+def _yaml(setup: Setup, file: ui.expansion, again: Callable[..., Any]) -> None:
+    text = ui.textarea().props("outlined dense autogrow spellcheck=false")
     text.classes("mono").style("width: 100%")
     text.props["aria-label"] = "Settings as YAML"
 
-    def take() -> None:
+    def opened() -> None:
+        if file.value:
+            text.value = experiments.settings_to_yaml(setup.settings)
+
+    async def take() -> None:
         with setup.visit.acting():
-            setup.settings = experiments.settings_from_yaml(text.value or "")
+            given = experiments.settings_from_yaml(text.value or "")
+            # Said first: the form is made anew, and this button with it.
             ui.notify("Taken over; Start runs with these settings", type="positive")
+            await again(settings=given)
+
+    file.on_value_change(opened)
 
     def download() -> None:
         ui.download.content(text.value or "", "experiment.yaml")

@@ -35,7 +35,7 @@ def option(picture: Picture) -> dict[str, Any]:
         "backgroundColor": "transparent",
         "color": list(PALETTE),
         "animation": False,
-        "grid": {"left": 8, "right": 24, "top": 40, "bottom": 48, "containLabel": True},
+        "grid": {"left": 8, "right": 24, "top": 56, "bottom": 48, "containLabel": True},
         "toolbox": {"right": 8, "feature": {"saveAsImage": {}, "dataZoom": {}, "restore": {}}},
     }
     if isinstance(shape, Bars):
@@ -125,7 +125,7 @@ def _categories(names: list[str], title: str) -> dict[str, Any]:
         "data": names,
         "name": title,
         "nameLocation": "middle",
-        "nameGap": 36,
+        "nameGap": 84 if turned else 36,
         "axisLabel": {"hideOverlap": True, **turned},
     }
 
