@@ -40,8 +40,8 @@ demo: $(VENV)/.all ## The whole product on this host; ONCE=1 for one headless ro
 	@$(BIN)/python deploy/demo.py --port $(PORT) $(if $(filter-out 0,$(ONCE)),--once) \
 	  $(if $(PCAP),--pcap "$(PCAP)") $(if $(IFACE),--iface "$(IFACE)")
 
-test: $(VENV)/.dev ## Every test, on the installed package
-	@$(BIN)/python -Im pytest $(ARGS)
+test: $(VENV)/.dev ## Every test, on the installed package, a file at a time on each of two processes
+	@$(BIN)/python -Im pytest -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev ## Speed and size, measured here and now
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -141,7 +141,7 @@ async def test_an_alert_has_the_documented_fields(web, alerts, tokens):
     assert set(page["items"][0]) == {
         "id", "agent_id", "flow_id", "src_ip", "src_port", "dst_ip", "dst_port", "protocol", "first_seen_ms",
         "last_seen_ms", "received_ms", "packets", "bytes", "score", "threshold", "model_digest", "reasons", "verdict",
-        "incident_id", "suppression_id",
+        "incident_id", "suppression_id", "family", "family_share",
     }  # fmt: skip
     assert set(page["items"][0]["reasons"][0]) == {"feature", "observed", "expected", "share", "text"}
     rest = (await web.get(f"/api/v1/alerts?limit=2&cursor={page['next']}", headers=tokens["viewer", "read"])).json()
