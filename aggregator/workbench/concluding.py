@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aggregator.errors import AggregatorError
 from aggregator.work import ledger, verdicts
 from aggregator.work.rows import Outcome, WorkState
-from aggregator.workbench import orders, places, shelf
+from aggregator.workbench import guesses, orders, places, shelf
 from protos.exits import ExitCode
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ class Profiles:
             return Outcome(state, error=error)
         profile = await asyncio.to_thread(places.read_json, folder / "profile.json", PROFILE)
         size = await asyncio.to_thread(places.bytes_in, folder)
-        labels = (profile or {}).get("labels") or []
-        label = str(labels[0]["name"]) if labels else None
+        label = guesses.taken(guesses.of_profile(profile))
         return Outcome(state, keep=lambda db: _change(db, work, profiled=1, label=label, bytes=size))
 
     def topic(self, work: Work) -> tuple[str, dict[str, Any]]:

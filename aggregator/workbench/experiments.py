@@ -10,7 +10,7 @@ from aggregator.errors import Conflict, Invalid
 from aggregator.rows import Role, as_json
 from aggregator.work import ledger
 from aggregator.work.rows import WorkState
-from aggregator.workbench import catalogue, choices, datasets, exploring, orders, places, runs, shelf
+from aggregator.workbench import catalogue, choices, datasets, exploring, guesses, orders, places, runs, shelf
 from aggregator.workbench.noting import note
 from aggregator.workbench.rows import Defaults, LabelGuess
 
@@ -37,18 +37,15 @@ def defaults(
     found = services.store.read(lambda db: shelf.ready(db, dataset_id, version))
     columns = datasets.columns(services, found)
     profile = exploring.get_profile(services, found.id, found.version) or {}
-    guesses = tuple(
-        LabelGuess(str(one["name"]), str(one.get("reason", "")), tuple(one.get("values") or ()))
-        for one in profile.get("labels") or ()
-    )
+    found_labels = guesses.of_profile(profile)
     if label and label not in {column.name for column in columns}:
         raise Invalid(f"data set {found.name!r} has no column {label[:80]!r}")
-    chosen = (guesses[0].name if guesses else None) if label is None else (label or None)
-    task, why = _task(chosen, guesses)
+    chosen = guesses.taken(found_labels) if label is None else (label or None)
+    task, why = _task(chosen, found_labels)
     called = f"{found.name[: shelf.LONGEST_NAME - 20]}: {'networks' if kind == 'dl' else 'models'}"
     return Defaults(
         settings=choices.complete({"name": called, "kind": kind, "label": chosen}),
-        labels=guesses,
+        labels=found_labels,
         task=task,
         why_task=why,
         columns=columns,
@@ -260,11 +257,11 @@ def _data(services: Services, data: Dataset, test: Dataset | None) -> dict[str, 
     }
 
 
-def _task(label: str | None, guesses: tuple[LabelGuess, ...]) -> tuple[str, str]:
+def _task(label: str | None, found: tuple[LabelGuess, ...]) -> tuple[str, str]:
     """What a run would find, from what the profile counted. The run itself looks again, at all rows."""
     if label is None:
         return "unsupervised", "There is no label, so the run looks for rows that are unlike the others."
-    values = next((guess.values for guess in guesses if guess.name == label), ())
+    values = next((guess.values for guess in found if guess.name == label), ())
     if len(values) == 1:
         return "benign-only", f"The label {label} has one value only, so the run learns what is ordinary."
     if len(values) == 2:

@@ -109,6 +109,7 @@ class LabelGuess:
     name: str
     reason: str
     values: tuple[dict[str, Any], ...]  # {"value", "rows"}, most frequent first
+    likely: bool  # taken without asking; otherwise only proposed
 
 
 @dataclass(frozen=True, slots=True)

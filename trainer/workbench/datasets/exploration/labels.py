@@ -24,7 +24,11 @@ _WORDS: Final = frozenset({"categorical", "boolean"})
 
 
 def candidates(base: Any, counted: Counted, kinds: dict[str, str]) -> list[dict[str, Any]]:
-    """Columns that may be the label, the likeliest first, with their values and how many rows have each."""
+    """Columns that may be the label, the likeliest first, with their values and how many rows have each.
+
+    `likely` ones may be taken without asking: a telling name, or words where a label stands. A count in the last column
+    is proposed and no more, since a table without a label has a last column, too.
+    """
     names = list(kinds)
     found: list[tuple[int, str, str]] = []
     for at, name in enumerate(names):
@@ -39,8 +43,8 @@ def candidates(base: Any, counted: Counted, kinds: dict[str, str]) -> list[dict[
         elif at == 0 and kinds[name] in _WORDS and unique <= _FEW:
             found.append((3, name, f"it is the first column and has {unique} different values"))
     return [
-        {"name": name, "reason": reason, "values": _values(base, name)}
-        for _, name, reason in sorted(found, key=lambda one: one[0])
+        {"name": name, "reason": reason, "likely": place < 2 or kinds[name] in _WORDS, "values": _values(base, name)}
+        for place, name, reason in sorted(found, key=lambda one: one[0])
     ]
 
 

@@ -133,14 +133,15 @@ def test_without_a_label_only_identifiers_are_suspects(tmp_path, rng):
 
 
 def test_labels_are_proposed_by_name_and_place(tmp_path):
-    """A telling name anywhere, or few values in the last column; numbers with many values never."""
+    """A telling name anywhere, or few values in the last column, where a count is proposed and not taken; else none."""
     columns = {
         "attack_cat": ["a", "b"] * 20,
         "x": np.arange(40) / 7,
         "class_of_service": np.arange(40) / 3,
         "kind": [0, 1, 2, 3] * 10,
     }
-    assert [one["name"] for one in made(tmp_path, columns)["labels"]] == ["attack_cat", "kind"]
+    found = made(tmp_path, columns)["labels"]
+    assert [(one["name"], one["likely"]) for one in found] == [("attack_cat", True), ("kind", False)]
 
 
 def test_a_label_of_one_value_is_said(tmp_path):
