@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from protos.exits import ExitCode
+from trainer.judging import frozen
 from trainer.main import main
 from trainer.making import model
 
@@ -32,6 +33,8 @@ def office(tmp_path_factory: pytest.TempPathFactory, synthetic: Any) -> Path:
         verdict=["benign"] * LABELLED + ["malicious"] * 40,
         decision=1,
         dst_port=[synthetic.BACKUP_PORT] * LABELLED + [22] * 40,
+        # The backup is not of the host that scans: beside an attack nothing benign is learnt.
+        src_ip=["10.0.0.1"] * LABELLED + ["10.0.0.9"] * 40,
         start_ms=1_700_001_000_000,
     )
     return folder
@@ -80,20 +83,41 @@ def test_a_labelled_kind_stops_alerting_and_attacks_do_not(
 def test_a_challenger_that_learned_nothing_fails_the_gate_and_is_still_written(
     office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Verdicts that contradict each other in kind: calling the scans harmless costs recall, and the gate says so."""
-    rows = np.concatenate([synthetic.scan(60, 80), synthetic.scan(60, 90)])
+    """Somebody calls scans harmless: on the frozen attacks that costs recall, and the gate says so."""
     synthetic.write_lake(
         office / "wrong" / "c.parquet",
-        rows,
-        verdict=["benign"] * 60 + ["malicious"] * 60,
+        synthetic.scan(60, 80),
+        verdict="benign",
         decision=1,
         dst_port=22,
         start_ms=1_700_001_000_000,
     )
+    replay = office / "replay.parquet"
+    frozen.write(frozen.Frozen(synthetic.scan(60, 90), np.full(60, "scan")), frozen.ATTACKS, replay)
     more = ["--labelled", str(office / "wrong"), "--champion", str(office / "champion.onnx"), "--progress", "json"]
+    more += ["--attacks", str(replay)]
     assert main(_fit(office, "poisoned", *more, epochs=8)) == ExitCode.GATE
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     failed = [check["name"] for check in result["gate"]["checks"] if check["passed"] is False]
-    assert "recall" in failed
+    assert "replay_recall" in failed
     assert (office / "poisoned.onnx").exists()
     assert "failed" in (office / "poisoned.report.html").read_text()
+
+
+def test_verdicts_that_contradict_each_other_do_not_pass(
+    office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scans that one person calls harmless and another malicious: what that costs in recall fails the gate."""
+    synthetic.write_lake(
+        office / "quarrel" / "d.parquet",
+        np.concatenate([synthetic.scan(60, 80), synthetic.scan(60, 90)]),
+        verdict=["benign"] * 60 + ["malicious"] * 60,
+        decision=1,
+        dst_port=22,
+        src_ip=["10.0.0.1"] * 60 + ["10.0.0.9"] * 60,
+        start_ms=1_700_001_000_000,
+    )
+    more = ["--labelled", str(office / "quarrel"), "--champion", str(office / "champion.onnx"), "--progress", "json"]
+    assert main(_fit(office, "quarrelled", *more, epochs=8)) == ExitCode.GATE
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "recall" in [check["name"] for check in result["gate"]["checks"] if check["passed"] is False]

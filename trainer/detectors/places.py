@@ -38,22 +38,32 @@ _BLOCK: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Where rows lie: a scaling, the root of a whitening `[F, F]`, and centres `[o, F]` of ordinary traffic."""
+    """Where rows lie: a scaling, the root of a whitening `[F, F]`, and centres `[o, F]` of ordinary traffic.
+
+    `heard` `[F]` is 0 for features that the members do not see (portfolio.py): here they count as little.
+    """
 
     scaling: Scaling
     root: NDArray[np.float32]
     ordinary: NDArray[np.float32]
+    heard: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, member: Neighbours) -> Space:
-        """The space of a fitted member. Raises `NotFitted`."""
+    def of(cls, member: Neighbours, heard: NDArray[np.float32] | None = None) -> Space:
+        """The space of a fitted member, which was shown what is `heard` and no more. Raises `NotFitted`."""
         scaling, whitening = fitted(member, member.scaling_), fitted(member, member.whitening_)
-        return cls(scaling, whitening.root, fitted(member, member.coreset_))
+        return cls(scaling, whitening.root, fitted(member, member.coreset_), heard)
 
     def place(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows `[n, F]` in original units as places `[n, F]`."""
-        placed: NDArray[np.float32] = self.scaling.apply(rows) @ self.root
+        seen = rows if self.heard is None else rows * self.heard
+        placed: NDArray[np.float32] = self.scaling.apply(seen) @ self.root
         return placed
+
+    def graph(self, features: Any, tf: Any) -> Any:
+        """`place` in TensorFlow operations."""
+        seen = features if self.heard is None else features * self.heard
+        return tf.matmul(self.scaling.graph(seen, tf), self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ class Places:
 
     def graph(self, features: Any, tf: Any) -> tuple[Any, Any]:
         """`calm` and `alike` in TensorFlow operations."""
-        placed = tf.matmul(self.space.scaling.graph(features, tf), self.space.root)
+        placed = self.space.graph(features, tf)
         own = tf.reduce_sum(tf.square(placed), axis=1, keepdims=True)
 
         def far(centres: NDArray[np.float32]) -> Any:

@@ -207,8 +207,8 @@ def _space(learned: Learned, recipe: Recipe) -> Space:
     if not isinstance(member, Neighbours):
         ground = learned.ground
         member = Neighbours(size=recipe.members.coreset, knots=ground.knots, seed=ground.seed)
-        member.fit(ground.rows, ground.weights)
-    return Space.of(member)
+        member.fit(ground.rows * HEARD, ground.weights)
+    return Space.of(member, HEARD)
 
 
 def _judged(rows: Corpus, dealt: Split) -> placing.Judged:

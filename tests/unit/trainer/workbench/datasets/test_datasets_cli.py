@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import zlib
@@ -17,17 +16,22 @@ from protos.exits import ExitCode
 ROOM = 4 << 30
 
 
-def command(*arguments, environment=None):
-    def limit():
-        resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Sets the limit in the child's own interpreter: code between fork and exec is not safe beside the threads of gRPC."""
 
+
+def command(*arguments, environment=None):
+    trainer = Path(sys.executable).with_name("anomaflow-trainer")
     return subprocess.run(
-        [str(Path(sys.executable).with_name("anomaflow-trainer")), "workbench", *map(str, arguments)],
+        [sys.executable, "-Ic", LIMITED, str(ROOM), str(trainer), "workbench", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=240,
-        preexec_fn=limit,
         env=environment,
     )
 
