@@ -104,10 +104,10 @@ def test_a_challenger_that_learned_nothing_fails_the_gate_and_is_still_written(
     assert "failed" in (office / "poisoned.report.html").read_text()
 
 
-def test_verdicts_that_contradict_each_other_do_not_pass(
+def test_verdicts_that_contradict_each_other_calm_no_attack(
     office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Scans that one person calls harmless and another malicious: what that costs in recall fails the gate."""
+    """Scans that one person calls harmless and another malicious: scans still alert."""
     synthetic.write_lake(
         office / "quarrel" / "d.parquet",
         np.concatenate([synthetic.scan(60, 80), synthetic.scan(60, 90)]),
@@ -118,6 +118,5 @@ def test_verdicts_that_contradict_each_other_do_not_pass(
         start_ms=1_700_001_000_000,
     )
     more = ["--labelled", str(office / "quarrel"), "--champion", str(office / "champion.onnx"), "--progress", "json"]
-    assert main(_fit(office, "quarrelled", *more, epochs=8)) == ExitCode.GATE
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert "recall" in [check["name"] for check in result["gate"]["checks"] if check["passed"] is False]
+    assert main(_fit(office, "quarrelled", *more, epochs=8)) == ExitCode.OK, capsys.readouterr().out
+    assert _alerts(office / "quarrelled.onnx", synthetic.scan(300, 60)) > 0.95

@@ -81,8 +81,12 @@ class Split:
 
     @property
     def calibration(self) -> NDArray[np.intp]:
-        """Positions of the rows that scores are calibrated on."""
-        return self.rows(Role.CALIBRATE, self.thinned)
+        """Positions of the rows that scores are calibrated on.
+
+        Rows that people called benign are not among them: a few flows of a kind the model did not know would set the
+        threshold for all others. They are counted by themselves.
+        """
+        return self.rows(Role.CALIBRATE, self.thinned & ~self.exception)
 
     @property
     def held_back(self) -> NDArray[np.bool_]:
