@@ -1,4 +1,4 @@
-"""The workbench's tables as they were first released; schema.py runs these statements as one migration, once.
+"""The workbench's tables as they were first released; tables_since.py runs these statements once, as one migration.
 
 Like every migration that has been released they are never edited: a change is a new migration there.
 """

@@ -1,11 +1,11 @@
-"""Migrations after those of schema.py, in the order in which they run. The same rules hold."""
+"""Migrations after those of tables.py, in the order in which they run. A change is a new function at the end."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from aggregator.storage import workbench_tables
-from aggregator.storage.schema import append_only, migration, script
+from aggregator.storage.migration import append_only, migration, script
 
 if TYPE_CHECKING:
     import sqlite_utils
