@@ -102,3 +102,26 @@ def test_a_challenger_that_learned_nothing_fails_the_gate_and_is_still_written(
     assert "replay_recall" in failed
     assert (office / "poisoned.onnx").exists()
     assert "failed" in (office / "poisoned.report.html").read_text()
+
+
+def test_verdicts_that_contradict_each_other_calm_no_attack_and_do_not_pass(
+    office: Path, synthetic: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scans that one person calls harmless and another malicious: all still alert, and the gate says what is not met."""
+    synthetic.write_lake(
+        office / "quarrel" / "d.parquet",
+        np.concatenate([synthetic.scan(60, 80), synthetic.scan(60, 90)]),
+        verdict=["benign"] * 60 + ["malicious"] * 60,
+        decision=1,
+        dst_port=22,
+        src_ip=["10.0.0.1"] * 60 + ["10.0.0.9"] * 60,
+        start_ms=1_700_001_000_000,
+    )
+    more = ["--labelled", str(office / "quarrel"), "--champion", str(office / "champion.onnx"), "--progress", "json"]
+    code = main(_fit(office, "quarrelled", *more, epochs=8))
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    failed = {check["name"]: check["detail"] for check in result["gate"]["checks"] if check["passed"] is False}
+    assert code == ExitCode.GATE, failed
+    assert "false_positives_fixed" in failed
+    assert "recall" not in failed
+    assert _alerts(office / "quarrelled.onnx", synthetic.scan(300, 60)) > 0.95
