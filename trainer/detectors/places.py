@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.detectors.base import fitted
+from trainer.detectors.clusters import half_norms
+from trainer.detectors.neighbours import NEAR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from trainer.detectors.scaling import Scaling
 
 FADE: Final = 1.5
-_NEAR: Final = 1e-2
-"""Mean squared whitened deviation added to every distance: nearer than that is equal."""
 _BLOCK: Final = 4096
 
 
@@ -94,8 +94,8 @@ class Places:
 
         def far(centres: NDArray[np.float32]) -> Any:
             # Plus a negative constant, not minus: the runtime makes one operation of a product and a sum.
-            near = tf.matmul(placed, centres.T.copy()) + -norms(centres)
-            return tf.sqrt(tf.nn.relu(own - 2 * near) * np.float32(1 / centres.shape[1]) + np.float32(_NEAR))
+            near = tf.matmul(placed, centres.T.copy()) + -half_norms(centres)
+            return tf.sqrt(tf.nn.relu(own - 2 * near) * np.float32(1 / centres.shape[1]) + np.float32(NEAR))
 
         ordinary = tf.reduce_min(far(self.space.ordinary), axis=1, keepdims=True)
         calm = alike = tf.zeros_like(tf.squeeze(own, axis=1))
@@ -131,12 +131,6 @@ class Places:
 def distances(placed: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far places `[n, F]` lie from `centres` `[k, F]`: `[n, k]`, above zero."""
     own = np.einsum("ij,ij->i", placed, placed)[:, None]
-    squared = np.maximum(own - 2 * (placed @ centres.T - norms(centres)), 0) / np.float32(centres.shape[1])
-    found: NDArray[np.float32] = np.sqrt(squared + np.float32(_NEAR))
+    squared = np.maximum(own - 2 * (placed @ centres.T - half_norms(centres)), 0) / np.float32(centres.shape[1])
+    found: NDArray[np.float32] = np.sqrt(squared + np.float32(NEAR))
     return found
-
-
-def norms(centres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Half the squared length of each of `centres` `[k, F]`, `[k]`."""
-    half: NDArray[np.float32] = (0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)).astype(np.float32)
-    return half
