@@ -79,16 +79,8 @@ class Places:
     attack: NDArray[np.float32]
     limit: NDArray[np.float32]
 
-    def calm(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How surely each row `[n]` is of a kind called benign, 0 to 1."""
-        return self._answers(rows)[0]
-
-    def alike(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How much each row `[n]` is like a labelled attack rather than like anything ordinary, 0 to 1."""
-        return self._answers(rows)[1]
-
     def graph(self, features: Any, tf: Any) -> tuple[Any, Any]:
-        """`calm` and `alike` in TensorFlow operations."""
+        """`answers` in TensorFlow operations."""
         placed = self.space.graph(features, tf)
         own = tf.reduce_sum(tf.square(placed), axis=1, keepdims=True)
 
@@ -108,7 +100,8 @@ class Places:
             alike = tf.reduce_max(tf.minimum(tf.nn.relu(2 - 2 * share / ordinary), np.float32(1)), axis=1)
         return calm, alike
 
-    def _answers(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def answers(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`calm` and `alike` of rows in original units, `[n]` each, 0 to 1."""
         calm, alike = np.zeros((2, len(rows)), dtype=np.float32)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
