@@ -3,8 +3,8 @@
 A row's origin is what the split keeps together: the capture it came from (by digest), or the agent that saw it. Its
 host is a number for the initiator's address, to count and cap by (caps.py), and its peer one for the responder's, to
 add up what two hosts did (making/together.py): they are never features. Equal addresses of different origins have equal
-numbers and need not be one machine, so grouping goes by origin and host. The family of a
-malicious row is what the attack is called: the manifest's `attack` up to its first colon, or the lake's `family`.
+numbers and need not be one machine, so grouping goes by origin and host. The family of a malicious
+row is what the attack is called: the manifest's `attack` up to its first colon, or the lake's `family`.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def _learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked
     if asked:
         chosen = choice.Choice(whole.members, asked, choice.RATES[0], len(held))
     else:
-        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, {})
+        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange)
     ground = teaching.Ground(
         features,
         weights,
