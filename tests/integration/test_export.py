@@ -115,7 +115,7 @@ def classified(synthetic: Any) -> Classified:
 
 
 def test_a_portfolio_with_a_head_is_one_plain_graph_that_answers_alike(classified: Classified, synthetic: Any) -> None:
-    """Members, p-values, fusion, kinds and classes: every output within its tolerance, and no step is taken twice."""
+    """Members, p-values, fusion, places and classes: every output within its tolerance, and no step is taken twice."""
     calibration = calibrate.calibrate(classified.raw_score(synthetic.benign(700, 3)), ALPHAS)
     data = export.build(classified, calibration)
     require_plain(data)
