@@ -15,17 +15,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from aggregator import audit, paging
+from aggregator import audit, notes, paging
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.learning import judged
 from aggregator.learning.lessons import LabelDay
 from aggregator.rows import VERDICTS, Label, Page
+from protos import likeness
 
 if TYPE_CHECKING:
     import sqlite3
 
-LONGEST_NOTE: Final = 2000
-LONGEST_FAMILY: Final = 64
+LONGEST_FAMILY: Final = likeness.LONGEST
 DAY_MS: Final = 86_400_000
 
 _LABEL: Final[str] = """
@@ -62,7 +62,7 @@ class Said:
             raise Invalid(f"the name of a family has at most {LONGEST_FAMILY} printable characters")
         return Said(
             self.verdict,
-            _require_note(self.note),
+            notes.require(self.note),
             self.by,
             self.at_ms,
             self.expires_ms,
@@ -133,7 +133,7 @@ def undo(db: sqlite3.Connection, label_id: int, *, note: str, by: str, at_ms: in
         raise Conflict(f"label {label_id} was undone already")
     created = db.execute(
         'INSERT INTO labels (target, target_id, note, "by", at_ms, undoes) VALUES (?, ?, ?, ?, ?, ?)',
-        (label.target, label.target_id, _require_note(note), by, at_ms, label_id),
+        (label.target, label.target_id, notes.require(note), by, at_ms, label_id),
     ).lastrowid
     _settle(db, label_id, now_ms=at_ms)
     audit.record(
@@ -275,12 +275,6 @@ def _settle(db: sqlite3.Connection, label_id: int, *, now_ms: int) -> None:
     touched = f"SELECT DISTINCT incident_id FROM alerts WHERE id IN ({mine}) AND incident_id IS NOT NULL"  # noqa: S608
     for row in db.execute(touched, {"label": label_id}).fetchall():
         summarise(db, row["incident_id"])
-
-
-def _require_note(note: str) -> str:
-    if len(note) > LONGEST_NOTE:
-        raise Invalid(f"a note has at most {LONGEST_NOTE} characters, this one {len(note)}")
-    return note.strip()
 
 
 def _label(row: sqlite3.Row, now_ms: int | None = None) -> Label:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aggregator import audit
+from aggregator import audit, notes
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.learning import labels
 from aggregator.learning.lessons import FrozenSet
@@ -133,7 +133,7 @@ def add(db: sqlite3.Connection, *, sha256: str, told: dict[str, Any], note: str,
     ).fetchone()
     if known is not None:
         raise Conflict(f"set {known['id']} holds these very rows")
-    values = {**told, "sha256": sha256, "note": note.strip()[: labels.LONGEST_NOTE], "by": by, "at_ms": at_ms}
+    values = {**told, "sha256": sha256, "note": note.strip()[: notes.LONGEST], "by": by, "at_ms": at_ms}
     created = db.execute(
         f"INSERT INTO frozen_sets ([{'], ['.join(values)}]) VALUES ({', '.join(f':{name}' for name in values)})",  # noqa: S608 - our own names
         values,
@@ -151,7 +151,7 @@ def retire(db: sqlite3.Connection, set_id: int, *, note: str, by: str, at_ms: in
         raise Conflict(f"set {set_id} is retired already")
     db.execute(
         "UPDATE frozen_sets SET retired_ms = ?, retired_by = ?, retired_note = ? WHERE id = ?",
-        (at_ms, by, note.strip()[: labels.LONGEST_NOTE], set_id),
+        (at_ms, by, note.strip()[: notes.LONGEST], set_id),
     )
     audit.record(db, at_ms=at_ms, actor=by, action="set.retire", about=f"set {set_id}", detail={"note": note.strip()})
     return get(db, set_id)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from aggregator import notes
 from aggregator.errors import Conflict, Invalid
 from aggregator.triage.kinds import SINGLE_FLOW, UNUSUAL_EXCHANGE
 
@@ -27,8 +28,6 @@ ACKNOWLEDGE: Final = "acknowledge"
 ASSIGN: Final = "assign"
 COMMENT: Final = "comment"
 UNDO: Final = "undo"
-
-LONGEST_NOTE: Final = 2000
 
 PLAIN: Final = ("", SINGLE_FLOW, UNUSUAL_EXCHANGE)
 """Kinds that say nothing new: an incident that becomes one of them need not be looked at again."""
@@ -87,7 +86,7 @@ def standing(steps: Sequence[Step], incident_id: int, *, kind: str, reopened_ms:
 
 def require_new(deed: str, now: Handling, *, assignee: str | None, note: str) -> str:
     """The note of a step that says something new, tidied. Raises `Invalid`, and `Conflict` when it is so already."""
-    note = require_note(note)
+    note = notes.require(note)
     if deed == COMMENT and not note:
         raise Invalid("a comment says something: write what you found or did")
     if deed == ACKNOWLEDGE and now.acknowledged_by is not None:
@@ -103,10 +102,3 @@ def require_undoable(step: Step) -> None:
         raise Conflict(f"step {step.id} is itself a taking back; do what it took back again instead")
     if step.undone:
         raise Conflict(f"step {step.id} was taken back already")
-
-
-def require_note(note: str) -> str:
-    """`note`, tidied. Raises `Invalid`."""
-    if len(note) > LONGEST_NOTE:
-        raise Invalid(f"a note has at most {LONGEST_NOTE} characters, this one {len(note)}")
-    return note.strip()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aggregator import audit
+from aggregator import audit, notes
 from aggregator.errors import Invalid, NotFound
 from aggregator.learning import labels
 from aggregator.rows import Role
@@ -68,7 +68,7 @@ def undo(db: sqlite3.Connection, step_id: int, *, note: str = "", by: str, at_ms
     handling.require_undoable(step)
     created = db.execute(
         'INSERT INTO incident_steps (incident_id, deed, kind, note, "by", at_ms, undoes) VALUES (?, ?, ?, ?, ?, ?, ?)',
-        (step.incident_id, UNDO, step.kind, handling.require_note(note), by, at_ms, step_id),
+        (step.incident_id, UNDO, step.kind, notes.require(note), by, at_ms, step_id),
     ).lastrowid
     audit.record(
         db,

@@ -115,7 +115,7 @@ def classified(synthetic: Any) -> Classified:
 
 
 def test_a_portfolio_with_a_head_is_one_plain_graph_that_answers_alike(classified: Classified, synthetic: Any) -> None:
-    """Members, p-values, fusion, kinds and classes: every output within its tolerance, in operators agents accept."""
+    """Members, p-values, fusion, places and classes: every output within its tolerance, and no step is taken twice."""
     calibration = calibrate.calibrate(classified.raw_score(synthetic.benign(700, 3)), ALPHAS)
     data = export.build(classified, calibration)
     require_plain(data)
@@ -123,12 +123,29 @@ def test_a_portfolio_with_a_head_is_one_plain_graph_that_answers_alike(classifie
     proto = onnx.ModelProto.FromString(data)
     assert tuple(entry.name for entry in proto.graph.output) == (*manifest.OUTPUTS, manifest.CLASS_SCORES)
     assert {node.domain for node in proto.graph.node} <= {"", "ai.onnx"}
+    assert not _twice(proto.graph)  # members, places and head share what they have alike
     rows = np.concatenate([synthetic.benign(1500, 7), synthetic.scan(200, 8), synthetic.backup(200, 9)])
     found = export.require_parity(classified, calibration, model.Session(data, "m"), rows)
     assert found[manifest.CLASS_SCORES] <= export.SHARE_TOLERANCE
     [shares] = model.Session(data, "m").run(synthetic.scan(50, 10), (manifest.CLASS_SCORES,))
     assert shares.shape == (50, 1)
     assert np.median(shares) > 0.9
+
+
+def _twice(graph: onnx.GraphProto) -> list[str]:
+    """Operators that do what one before them did: the same to the same, constants by their value."""
+    known: dict[str, object] = {
+        entry.name: (tuple(entry.dims), onnx.numpy_helper.to_array(entry).tobytes()) for entry in graph.initializer
+    }
+    seen: dict[object, tuple[object, ...]] = {}
+    found = []
+    for node in graph.node:
+        given = tuple(known.get(name, name) for name in node.input)
+        key = (node.op_type, given, tuple(entry.SerializeToString() for entry in node.attribute))
+        if key in seen:
+            found.append(node.name)
+        known.update(zip(node.output, seen.setdefault(key, tuple(node.output)), strict=True))
+    return found
 
 
 def test_a_graph_that_answers_otherwise_is_refused(

@@ -99,7 +99,8 @@ def see(
     if not parts.flows:
         return _nothing(entry, detectors, error)
     rows, flows = np.concatenate(parts.rows), np.concatenate(parts.flows)
-    scores = {name: score(rows) for name, score in detectors.items()}
+    told = {score: score(rows) for score in dict.fromkeys(detectors.values())}  # one may stand there by two names
+    scores = {name: told[score] for name, score in detectors.items()}
     if together is not None:
         scores["model"] = judge(scores["model"], Conversations().together(flows, scores["model"]), together)
     sample = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLED)).astype(np.intp))

@@ -2,9 +2,9 @@
 
 A row's origin is what the split keeps together: the capture it came from (by digest), or the agent that saw it. Its
 host is a number for the initiator's address, to count and cap by (caps.py), and its peer one for the responder's, to
-add up what two hosts did (making/together.py): they are never features. Equal addresses of
-different origins have equal numbers and need not be one machine, so grouping goes by origin and host. The family of a
-malicious row is what the attack is called: the manifest's `attack` up to its first colon, or the lake's `family`.
+add up what two hosts did (making/together.py): they are never features. Equal addresses of different origins have equal
+numbers and need not be one machine, so grouping goes by origin and host. The family of a malicious
+row is what the attack is called: the manifest's `attack` up to its first colon, or the lake's `family`.
 """
 
 from __future__ import annotations
@@ -126,3 +126,9 @@ def file_digest(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise SourceMissing(f"reading {path}: {error.strerror}; check the path and its rights") from error
+
+
+def words(features: NDArray[np.float32]) -> NDArray:
+    """Feature rows `[n, F]` as one comparable value each, `[n]`; minus zero is zero."""
+    plain = np.ascontiguousarray(features + np.float32(0), dtype="<f4")
+    return plain.view(np.dtype((np.void, plain.shape[1] * 4))).ravel()

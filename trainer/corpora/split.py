@@ -7,12 +7,14 @@
 - A source large enough to be cut is cut by time; small ones (a capture of a few flows) go whole into one role. Too few
   small ones to be dealt are put in a row by time and cut like one source.
 - Rows labelled benign, the false positives, are cut inside their kind (source, protocol, responder port): the earlier
-  two thirds are fitted, so that every kind is learned, and the later third is held back, dealt to test, select and
-  calibrate in turn. A kind of fewer than three rows is fitted whole.
+  two thirds have the role fit and teach, each near itself (making/placing.py), so that every kind is learned; the later
+  third is held back, dealt to test, select and calibrate in turn. A kind of fewer than three rows teaches whole. No
+  detector is fitted, stopped or calibrated by any of them: of those held back, test rows are looked at with the others,
+  and all are counted by themselves.
 - Rows labelled malicious are test rows, all of them: no detector of strangeness is ever fitted, stopped or calibrated
-  by an attack. Part of them is marked `taught`: a classifier head may be fitted on those, and then every figure about
-  attacks comes from the others. A family's *cases* (source, initiator) are dealt whole, in order of time: the earlier
-  two thirds are taught. A family of fewer than three cases is cut by time inside each case, two thirds taught.
+  by an attack. Part of them is marked `taught`: verdicts on those may teach, and then every figure about attacks comes
+  from the others. A family's *cases* (source, initiator) are dealt whole, in order of time: the earlier two thirds are
+  taught. A family of fewer than three cases is cut by time inside each case, two thirds taught.
 
 Weights: a row of the lake stands for as many flows as its weight says, since quiet flows are sampled and alerts are
 not. The calibrate and test roles are *thinned* to an unweighted sample: within its source a row stays with probability
@@ -45,7 +47,7 @@ CUT_ROWS: Final = 40
 DEALT_SOURCES: Final = 20
 """With at least as many small sources they are dealt whole; fewer are pooled."""
 FEWEST_CASES: Final = 3
-"""With at least as many cases of a family whole ones are held back from the classifier head."""
+"""With at least as many cases of a family whole ones are held back from teaching."""
 LEAST: Final = {"fit": 40, "select": 5, "calibrate": 20, "test": 5}
 """Rows without which a role means nothing."""
 
@@ -64,7 +66,7 @@ class Split:
     """What every row `[n]` is for.
 
     `exception` marks labelled false positives among unlabelled traffic, `malicious` what a person called an attack,
-    `taught` those malicious rows that a classifier head may be fitted on, and `thinned` the rows of the calibrate and
+    `taught` those malicious rows that may teach, and `thinned` the rows of the calibrate and
     test roles that stay after thinning by weight (and all other rows).
     """
 
@@ -90,7 +92,7 @@ class Split:
 
     @property
     def held_back(self) -> NDArray[np.bool_]:
-        """Of the labelled false positives `[a]`, in their order, which were not fitted."""
+        """Of the labelled false positives `[a]`, in their order, which taught nothing."""
         held: NDArray[np.bool_] = (self.role != Role.FIT)[self.exception]
         return held
 
@@ -183,7 +185,7 @@ def _deal_exceptions(corpus: Corpus, rows: NDArray[np.intp], role: NDArray[np.in
 
 
 def _teach(corpus: Corpus, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which rows `[n]` a classifier head may be fitted on."""
+    """Which rows `[n]` may teach."""
     taught = np.zeros(len(corpus), dtype=np.bool_)
     for family in np.unique(corpus.family[rows]):
         mine = rows[corpus.family[rows] == family]

@@ -54,4 +54,4 @@ class Classified:
 
     def class_graph(self, features: Any) -> Any:
         """`class_scores` in TensorFlow operations."""
-        return self.head.graph(features)[1]
+        return self.head.graph(features)

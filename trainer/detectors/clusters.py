@@ -46,11 +46,17 @@ def kmeans(rows: NDArray[np.float32], weights: NDArray[np.float32], count: int, 
 def assign(rows: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.intp]:
     """The position of the nearest of `centres` `[k, F]` for every row `[n]`."""
     found = np.empty(len(rows), dtype=np.intp)
-    half = 0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)
+    half = half_norms(centres)
     for start in range(0, len(rows), _BLOCK):
         part = rows[start : start + _BLOCK]
-        found[start : start + _BLOCK] = np.argmax(part @ centres.T - half.astype(np.float32), axis=1)
+        found[start : start + _BLOCK] = np.argmax(part @ centres.T - half, axis=1)
     return found
+
+
+def half_norms(centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Half the squared length of each of `centres` `[k, F]`, `[k]`: what a product with them lacks to a distance."""
+    half: NDArray[np.float32] = (0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)).astype(np.float32)
+    return half
 
 
 def _first(
@@ -73,5 +79,4 @@ def _first(
 
 def nearest_graph(scaled: Any, centres: NDArray[np.float32], tf: Any) -> Any:
     """`assign` in TensorFlow operations `tf`."""
-    half = (0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)).astype(np.float32)
-    return tf.argmax(tf.matmul(scaled, centres.T.copy()) + -half, axis=1)
+    return tf.argmax(tf.matmul(scaled, centres.T.copy()) + -half_norms(centres), axis=1)

@@ -7,8 +7,7 @@ operators of the default domain alone, where hundreds of trees become matrices o
 cost more than all detectors together; and a head of a few thousand weights cannot learn twenty labelled rows by heart
 as trees do.
 
-Its evidence is the odds of all families together against ordinary traffic, bounded, so that one certain head cannot
-outshout everything.
+It raises no score. Its odds of all families together against ordinary traffic say how well it tells them apart.
 """
 
 from __future__ import annotations
@@ -100,20 +99,16 @@ class Head:
         odds: NDArray[np.float32] = np.exp(np.clip(together - logits[:, 0], -_CERTAIN, _CERTAIN)).astype(np.float32)
         return odds
 
-    def graph(self, features: Any) -> tuple[Any, Any]:
-        """`odds` `[n]` and `class_scores` `[n, K]` in TensorFlow operations."""
+    def graph(self, features: Any) -> Any:
+        """`class_scores` `[n, K]` in TensorFlow operations."""
         tf = tensorflow()
         logits = fitted(self, self.scaling_).graph(features, tf)
         layers = fitted(self, self.layers_)
         for number, (weights, bias) in enumerate(layers):
             logits = tf.matmul(logits, weights) + bias
             logits = tf.nn.relu(logits) if number < len(layers) - 1 else logits
-        strongest = tf.reduce_max(logits[:, 1:], axis=1, keepdims=True)
-        together = strongest + tf.math.log(tf.reduce_sum(tf.exp(logits[:, 1:] - strongest), axis=1, keepdims=True))
-        against = tf.squeeze(together - logits[:, :1], axis=1)
-        held = tf.minimum(tf.maximum(against, np.float32(-_CERTAIN)), np.float32(_CERTAIN))
         powers = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
-        return tf.exp(held), powers[:, 1:] / tf.reduce_sum(powers, axis=1, keepdims=True)
+        return powers[:, 1:] / tf.reduce_sum(powers, axis=1, keepdims=True)
 
     def _logits(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = fitted(self, self.scaling_).apply(rows)

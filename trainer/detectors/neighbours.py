@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from trainer.detectors.base import CLIP, FLOOR, fitted
-from trainer.detectors.clusters import assign, kmeans, nearest_graph
+from trainer.detectors.clusters import assign, half_norms, kmeans, nearest_graph
 from trainer.detectors.scaled import Scaled, shares
 from trainer.detectors.whitening import Whitening
 from trainer.runtime import tensorflow
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CORESET: Final = 256
-_NEAR: Final = 1e-2
+NEAR: Final = 1e-2
 """Mean squared whitened deviation that is added to every distance: nearer than that is equal."""
 _BLOCK: Final = 4096
 
@@ -57,19 +57,19 @@ class Neighbours(Scaled):
         """Distance to the nearest centre, in whitened deviations per feature. `[n]`, above zero."""
         coreset, placed = fitted(self, self.coreset_), self._placed(rows)
         score = np.empty(len(rows), dtype=np.float32)
-        norms = _norms(coreset)
+        half = half_norms(coreset)
         for at in range(0, len(rows), _BLOCK):
             part = placed[at : at + _BLOCK]
-            near = (part @ coreset.T - norms).max(axis=1)
+            near = (part @ coreset.T - half).max(axis=1)
             squared = np.maximum(np.einsum("ij,ij->i", part, part) - 2 * near, 0) / np.float32(part.shape[1])
-            score[at : at + _BLOCK] = np.sqrt(squared + np.float32(_NEAR))
+            score[at : at + _BLOCK] = np.sqrt(squared + np.float32(NEAR))
         return score
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Contributions `[n, F]`, which sum to 1 over a row, and the nearest centres `[n, F]` in original units."""
         coreset, placed = fitted(self, self.coreset_), self._placed(rows)
         nearest = assign(placed, coreset)
-        parts = (placed - coreset[nearest]) ** 2 + np.float32(_NEAR)
+        parts = (placed - coreset[nearest]) ** 2 + np.float32(NEAR)
         return parts / parts.sum(axis=1, keepdims=True), fitted(self, self.scaling_).invert(self._scaled()[nearest])
 
     def graph(self, features: Any) -> tuple[Any, Any, Any]:
@@ -78,11 +78,11 @@ class Neighbours(Scaled):
         scaling, coreset = fitted(self, self.scaling_), fitted(self, self.coreset_)
         placed = tf.matmul(scaling.graph(features, tf), fitted(self, self.whitening_).root)
         # Plus a negative constant, not minus: the runtime makes one operation of a product and a sum.
-        near = tf.reduce_max(tf.matmul(placed, coreset.T.copy()) + -_norms(coreset), axis=1)
+        near = tf.reduce_max(tf.matmul(placed, coreset.T.copy()) + -half_norms(coreset), axis=1)
         squared = tf.nn.relu(tf.reduce_sum(tf.square(placed), axis=1) - 2 * near) * np.float32(1 / coreset.shape[1])
-        raw = tf.sqrt(squared + np.float32(_NEAR))
+        raw = tf.sqrt(squared + np.float32(NEAR))
         nearest = nearest_graph(placed, coreset, tf)
-        parts = tf.square(placed - tf.gather(coreset, nearest)) + np.float32(_NEAR)
+        parts = tf.square(placed - tf.gather(coreset, nearest)) + np.float32(NEAR)
         contributions = parts / tf.reduce_sum(parts, axis=1, keepdims=True)
         return raw, contributions, tf.gather(scaling.invert(self._scaled()), nearest)
 
@@ -94,8 +94,3 @@ class Neighbours(Scaled):
         """The centres as scaled features: whitening undone."""
         root = fitted(self, self.whitening_).root.astype(np.float64)
         return np.linalg.solve(root.T, fitted(self, self.coreset_).T.astype(np.float64)).T.astype(np.float32)
-
-
-def _norms(coreset: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms: NDArray[np.float32] = (0.5 * np.sum(coreset.astype(np.float64) ** 2, axis=1)).astype(np.float32)
-    return norms

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.detectors.base import fitted
+from trainer.detectors.clusters import half_norms
+from trainer.detectors.neighbours import NEAR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from trainer.detectors.scaling import Scaling
 
 FADE: Final = 1.5
-_NEAR: Final = 1e-2
-"""Mean squared whitened deviation added to every distance: nearer than that is equal."""
 _BLOCK: Final = 4096
 
 
@@ -79,23 +79,15 @@ class Places:
     attack: NDArray[np.float32]
     limit: NDArray[np.float32]
 
-    def calm(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How surely each row `[n]` is of a kind called benign, 0 to 1."""
-        return self._answers(rows)[0]
-
-    def alike(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How much each row `[n]` is like a labelled attack rather than like anything ordinary, 0 to 1."""
-        return self._answers(rows)[1]
-
     def graph(self, features: Any, tf: Any) -> tuple[Any, Any]:
-        """`calm` and `alike` in TensorFlow operations."""
+        """`answers` in TensorFlow operations."""
         placed = self.space.graph(features, tf)
         own = tf.reduce_sum(tf.square(placed), axis=1, keepdims=True)
 
         def far(centres: NDArray[np.float32]) -> Any:
             # Plus a negative constant, not minus: the runtime makes one operation of a product and a sum.
-            near = tf.matmul(placed, centres.T.copy()) + -norms(centres)
-            return tf.sqrt(tf.nn.relu(own - 2 * near) * np.float32(1 / centres.shape[1]) + np.float32(_NEAR))
+            near = tf.matmul(placed, centres.T.copy()) + -half_norms(centres)
+            return tf.sqrt(tf.nn.relu(own - 2 * near) * np.float32(1 / centres.shape[1]) + np.float32(NEAR))
 
         ordinary = tf.reduce_min(far(self.space.ordinary), axis=1, keepdims=True)
         calm = alike = tf.zeros_like(tf.squeeze(own, axis=1))
@@ -108,7 +100,8 @@ class Places:
             alike = tf.reduce_max(tf.minimum(tf.nn.relu(2 - 2 * share / ordinary), np.float32(1)), axis=1)
         return calm, alike
 
-    def _answers(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def answers(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`calm` and `alike` of rows in original units, `[n]` each, 0 to 1."""
         calm, alike = np.zeros((2, len(rows)), dtype=np.float32)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
@@ -131,12 +124,6 @@ class Places:
 def distances(placed: NDArray[np.float32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far places `[n, F]` lie from `centres` `[k, F]`: `[n, k]`, above zero."""
     own = np.einsum("ij,ij->i", placed, placed)[:, None]
-    squared = np.maximum(own - 2 * (placed @ centres.T - norms(centres)), 0) / np.float32(centres.shape[1])
-    found: NDArray[np.float32] = np.sqrt(squared + np.float32(_NEAR))
+    squared = np.maximum(own - 2 * (placed @ centres.T - half_norms(centres)), 0) / np.float32(centres.shape[1])
+    found: NDArray[np.float32] = np.sqrt(squared + np.float32(NEAR))
     return found
-
-
-def norms(centres: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Half the squared length of each of `centres` `[k, F]`, `[k]`."""
-    half: NDArray[np.float32] = (0.5 * np.sum(centres.astype(np.float64) ** 2, axis=1)).astype(np.float32)
-    return half

@@ -153,15 +153,13 @@ class Portfolio:
 
     def levels(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`-log10 p` `[n, members]` by each member."""
-        learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
-        rows = self._hear(rows)
-        return np.stack([levels[name].score(learned[name].raw_score(rows)) for name in self.members], axis=1)
+        return self._levels(self._hear(rows))
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Contributions `[n, F]`, which sum to 1 over a row, and expected values `[n, F]` in original units."""
         learned = fitted(self, self.members_)
         rows = self._hear(rows)
-        levels = (self.levels(rows) + np.float32(_EVEN)) * self.voices()
+        levels = (self._levels(rows) + np.float32(_EVEN)) * self.voices()
         shares = levels / levels.sum(axis=1, keepdims=True)
         told = {name: learned[name].explain(rows) for name in self.members}
         parts = sum(shares[:, [at]] * told[name][0] for at, name in enumerate(self.members))
@@ -180,6 +178,10 @@ class Portfolio:
         shares = each / tf.reduce_sum(each, axis=1, keepdims=True)
         parts = tf.add_n([shares[:, at : at + 1] * drawn[name][1] for at, name in enumerate(self.members)])
         return raw, parts, drawn[self._teller()][2]
+
+    def _levels(self, heard: NDArray[np.float32]) -> NDArray[np.float32]:
+        learned, levels = fitted(self, self.members_), fitted(self, self.levels_)
+        return np.stack([levels[name].score(learned[name].raw_score(heard)) for name in self.members], axis=1)
 
     def _hear(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return rows if self.heard is None else rows * self.heard

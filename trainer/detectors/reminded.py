@@ -43,9 +43,8 @@ class Reminded:
     def raw_score(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """See the module's text. `[n]`, at least one."""
         strange = self.detector.raw_score(rows) - np.float32(1)
-        score: NDArray[np.float32] = (
-            1 + strange * (1 - self.places.calm(rows)) + np.float32(RAISE) * self.places.alike(rows)
-        )
+        calm, alike = self.places.answers(rows)
+        score: NDArray[np.float32] = 1 + strange * (1 - calm) + np.float32(RAISE) * alike
         return score
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

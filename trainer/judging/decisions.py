@@ -19,13 +19,12 @@ def sections(report: Mapping[str, Any]) -> list[str]:
 
 def _choice(choice: Mapping[str, Any]) -> list[str]:
     kinds = sorted({name for entry in choice["candidates"] for name in entry["probes"]})
-    families = sorted({name for entry in choice["candidates"] for name in entry["families"]})
-    head = "".join(f'<th class="n">{text(name)}</th>' for name in ("noticed", "false positives", *kinds, *families))
-    rows = "".join(_candidate(entry, kinds, families, choice["taken"]) for entry in choice["candidates"])
+    head = "".join(f'<th class="n">{text(name)}</th>' for name in ("noticed", "false positives", *kinds))
+    rows = "".join(_candidate(entry, kinds, choice["taken"]) for entry in choice["candidates"])
     table = f'<div class="wide"><table><tr><th>members</th>{head}</tr>{rows}</table></div>'
     note = (
         f"Shares that alert at {choice['rate']:.0%} false positives on {choice['rows']} benign rows that no candidate "
-        "was fitted on. Probes are made from benign rows, families are labelled attacks."
+        "was fitted on. Probes are made from benign rows."
     )
     summary = f"<summary>{len(choice['candidates'])} candidates</summary>"
     return [
@@ -35,7 +34,7 @@ def _choice(choice: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _candidate(entry: Mapping[str, Any], kinds: list[str], families: list[str], taken: list[str]) -> str:
+def _candidate(entry: Mapping[str, Any], kinds: list[str], taken: list[str]) -> str:
     name = text(", ".join(member.replace("_", " ") for member in entry["members"]))
     name = f"<strong>{name}</strong>" if entry["members"] == taken else name
     note = f' <span class="bad">{text(entry["struck"])}</span>' if entry["struck"] else ""
@@ -43,7 +42,6 @@ def _candidate(entry: Mapping[str, Any], kinds: list[str], families: list[str], 
         entry["merit"],
         entry["realised"],
         *(entry["probes"].get(kind) for kind in kinds),
-        *(entry["families"].get(family) for family in families),
     ]
     cells = "".join(f'<td class="n">{number(value)}</td>' for value in values)
     return f"<tr><td>{name}{note}</td>{cells}</tr>"

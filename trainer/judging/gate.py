@@ -74,7 +74,7 @@ class Standing:
 class Grounds:
     """What is known of the rows that both are shown.
 
-    `held_back` `[a]` marks the labelled rows that were not fitted, `malicious_family` `[b]` and `replay_family` `[r]`
+    `held_back` `[a]` marks the labelled rows that taught nothing, `malicious_family` `[b]` and `replay_family` `[r]`
     name attacks, `replay_best` is the best recall a family ever had under a champion, `promised` the false-positive
     rate, `faults` say which frozen sets cannot be used.
     """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.corpora.caps import take
-from trainer.corpora.rows import Verdict
+from trainer.corpora.rows import Verdict, words
 from trainer.judging import frozen, gate
 from trainer.making.model import find_fault
 
@@ -46,8 +46,8 @@ class Sets:
 
     def spare(self, rows: Corpus) -> Corpus:
         """The corpus without rows that are in a frozen set: what judges a model must not have made it."""
-        known = np.concatenate([_words(self.attacks.features), _words(self.golden.features)])
-        frozen_rows = np.isin(_words(rows.features), known)
+        known = np.concatenate([words(self.attacks.features), words(self.golden.features)])
+        frozen_rows = np.isin(words(rows.features), known)
         if not frozen_rows.any():
             return rows
         spared = take(rows, ~frozen_rows)
@@ -178,9 +178,3 @@ def _alerts(entry: Model, rows: NDArray[np.float32], alpha: float) -> NDArray[np
     if not len(rows):
         return np.zeros(0, dtype=np.bool_)
     return entry.score(rows) >= entry.manifest.threshold_for(alpha).score
-
-
-def _words(rows: NDArray[np.float32]) -> NDArray:
-    """Rows `[n, F]` as one comparable value each, `[n]`; minus zero is zero."""
-    plain = np.ascontiguousarray(rows + np.float32(0), dtype="<f4")
-    return plain.view(np.dtype((np.void, plain.shape[1] * 4))).ravel()

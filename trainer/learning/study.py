@@ -33,7 +33,7 @@ import numpy as np
 from protos import contract
 from trainer.corpora import beside, caps
 from trainer.corpora.corpus import Collector
-from trainer.corpora.rows import Verdict
+from trainer.corpora.rows import Verdict, words
 from trainer.corpora.split import Role, split
 from trainer.judging import evaluate
 from trainer.learning.asking import Said, ask
@@ -196,7 +196,7 @@ def _corpus(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], seed: 
     plain = [part.capture.rows.take(part.rows) for part in parts if part.capture.name not in verdicts]
     for rows in plain:
         collector.add(rows)
-    fitted = _words(np.concatenate([rows.features for rows in plain]))
+    fitted = words(np.concatenate([rows.features for rows in plain]))
     for part in parts:
         if part.capture.name not in verdicts:
             continue
@@ -205,7 +205,7 @@ def _corpus(parts: Sequence[Part], verdicts: dict[str, NDArray[np.int8]], seed: 
         malicious = said == Verdict.MALICIOUS
         rows = replace(rows, verdict=said, family=malicious.astype(np.int32) if len(rows.families) > 1 else rows.family)
         # What equals a fitted row says nothing new, and taking it from among them would deal all others anew.
-        known = np.isin(_words(rows.features), fitted)
+        known = np.isin(words(rows.features), fitted)
         collector.add(rows.take((said != Verdict.NONE) & ~known))
     return beside.spare(caps.apply(collector.corpus(), seed))
 
@@ -217,18 +217,13 @@ def _rows(parts: Sequence[Part], known: NDArray, *, attack: bool) -> tuple[NDArr
             *(part.capture.rows.features[part.rows[part.capture.attack[part.rows] == attack]] for part in parts),
         ]
     )
-    equal = np.isin(_words(rows), known)
+    equal = np.isin(words(rows), known)
     return rows[~equal], int(equal.sum())
 
 
 def _known(parts: Sequence[Part], said: Said) -> NDArray:
     labelled = [part.capture.rows.features[said.verdicts[part.capture.name] != 0] for part in parts]
-    return _words(np.concatenate([np.empty((0, len(contract.FEATURES)), np.float32), *labelled]))
-
-
-def _words(rows: NDArray[np.float32]) -> NDArray:
-    plain = np.ascontiguousarray(rows + np.float32(0), dtype="<f4")
-    return plain.view(np.dtype((np.void, plain.shape[1] * 4))).ravel()
+    return words(np.concatenate([np.empty((0, len(contract.FEATURES)), np.float32), *labelled]))
 
 
 def _scored(fitted: assembly.Fitted, rows: NDArray[np.float32]) -> NDArray[np.float32]:

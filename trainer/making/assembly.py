@@ -125,7 +125,7 @@ def finish(
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
-        return _finish(learned, rows, dealt, recipe, progress, teach)
+        return _finish(learned, rows, dealt, recipe, progress, teach=teach)
 
 
 def _learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked: str) -> Learned:
@@ -159,7 +159,7 @@ def _learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked
     if asked:
         chosen = choice.Choice(whole.members, asked, choice.RATES[0], len(held))
     else:
-        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange, {})
+        chosen = choice.choose(whole, rows.features[promise], rows.features[held], strange)
     ground = teaching.Ground(
         features,
         weights,
@@ -172,18 +172,15 @@ def _learn(rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, asked
     return Learned(whole, chosen, baseline, ground)
 
 
-def _finish(  # noqa: PLR0917 - as above
-    learned: Learned, rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, teach: bool
-) -> Fitted:
-    detector: Portfolio | Reminded | Classified = learned.whole.take(learned.choice.taken)
+def _finish(learned: Learned, rows: Corpus, dealt: Split, recipe: Recipe, progress: Progress, *, teach: bool) -> Fitted:
+    chosen = learned.whole.take(learned.choice.taken)
+    detector: Portfolio | Reminded | Classified = chosen
     taught = None
     judged = _judged(rows, dealt)
     if len(judged) and teach:
         progress.stage("fit", 0.95, f"teaching {len(judged)} labelled rows")
-        lesson = teaching.lesson(*_taught(rows, dealt))
-        detector, taught = teaching.teach(
-            learned.whole.take(learned.choice.taken), _space(learned, recipe), judged, lesson, learned.ground
-        )
+        lesson = teaching.lesson(judged.attacks, judged.names)
+        detector, taught = teaching.teach(chosen, _space(learned, recipe), judged, lesson, learned.ground)
     quiet = rows.features[dealt.calibration]
     progress.stage("calibrate", 0.0, f"calibrating on {len(quiet)} later benign rows")
     raw = detector.raw_score(quiet)
@@ -212,16 +209,17 @@ def _space(learned: Learned, recipe: Recipe) -> Space:
 
 
 def _judged(rows: Corpus, dealt: Split) -> placing.Judged:
-    """The labelled rows that may be learnt from: false positives of the fit role, and taught attacks."""
+    """The labelled rows that may be learnt from: false positives of the fit role, and taught attacks by time."""
     benign = dealt.rows(Role.FIT, dealt.exception)
     keys = np.stack([rows.origin[benign].astype(np.int64), rows.kind[benign]], axis=1)
     kind = np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
-    attacks, names = _taught(rows, dealt)
-    families, family = np.unique(np.array(names, dtype=str), return_inverse=True)
+    attacks = np.flatnonzero(dealt.malicious & dealt.taught)
+    attacks = attacks[np.argsort(rows.time_ms[attacks], kind="stable")]
+    families, family = np.unique(np.array(rows.families)[rows.family[attacks]], return_inverse=True)
     return placing.Judged(
         rows.features[benign],
         kind.astype(np.intp),
-        attacks,
+        rows.features[attacks],
         family.reshape(-1).astype(np.intp),
         tuple(families.tolist()),
     )
@@ -265,12 +263,6 @@ def sides(rows: Corpus, dealt: Split, seed: int) -> tuple[NDArray[np.intp], NDAr
         return both, both
     stretch = np.arange(len(thinned)) * STRETCHES // len(thinned)
     return thinned[stretch % 2 == 0], thinned[stretch % 2 == 1]
-
-
-def _taught(rows: Corpus, dealt: Split) -> tuple[NDArray[np.float32], list[str]]:
-    taught = np.flatnonzero(dealt.malicious & dealt.taught)
-    taught = taught[np.argsort(rows.time_ms[taught], kind="stable")]
-    return rows.features[taught], [rows.families[at] for at in rows.family[taught]]
 
 
 def _subject(

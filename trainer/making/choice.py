@@ -7,9 +7,9 @@ p-values were fitted on. The rule:
 1. A candidate whose realised false-positive rate on those rows is proven (95 % interval) to exceed `BROKEN` times the
    promised one, and as many times the median of all candidates, is struck, unless that strikes all. The rate is
    promised by the rows the members' p-values came from.
-2. The others are ranked by what they notice at that rate, the mean of: the share of probes (probes.py) of flows' shapes
-   that alerts, that of probes of what hosts do, and, where families are labelled, the mean over families of labelled
-   attack rows. Labelled rows are shown to no member, so they are held out for all.
+2. The others are ranked by what they notice at that rate, the mean of the share of probes (probes.py) of flows' shapes
+   that alerts, and that of probes of what hosts do. Labelled attacks have no say: the choice is the one that would have
+   been made had nobody said anything.
 3. Candidates within `NEAR` of the best are taken for equal, and the one of most members among them wins: what several
    agree on hangs on none of them.
 
@@ -56,7 +56,6 @@ class Candidate:
     interval: tuple[float, float]
     blocks: tuple[float, ...]
     probes: dict[str, float]
-    families: dict[str, float]
     merit: float
     struck: str = ""
 
@@ -87,18 +86,16 @@ def choose(
     promise: NDArray[np.float32],
     held: NDArray[np.float32],
     probes: Mapping[str, NDArray[np.float32]],
-    families: Mapping[str, NDArray[np.float32]],
 ) -> Choice:
     """Compare all combinations of the fitted `portfolio`'s members.
 
     `promise` `[m, F]` are the benign rows that the members' p-values came from, `held` `[n, F]` later ones; `probes`
-    and `families` hold anomalous rows by name.
+    holds anomalous rows by name.
     """
     shown = _Shown(
         portfolio.levels(promise),
         portfolio.levels(held),
         {name: portfolio.levels(rows) for name, rows in probes.items()},
-        {name: portfolio.levels(rows) for name, rows in families.items()},
     )
     rate = next((rate for rate in RATES if rate * len(held) >= FEWEST), RATES[-1])
     found = [
@@ -129,7 +126,6 @@ class _Shown:
     quiet: NDArray[np.float32]
     later: NDArray[np.float32]
     strange: dict[str, NDArray[np.float32]]
-    attacks: dict[str, NDArray[np.float32]]
 
 
 def _examine(names: Sequence[str], chosen: Sequence[int], rate: float, shown: _Shown) -> Candidate:
@@ -144,17 +140,15 @@ def _examine(names: Sequence[str], chosen: Sequence[int], rate: float, shown: _S
     low, high = interval(int(alerts.sum()), len(benign))
     bar = float(np.quantile(np.concatenate([ordinary, benign]), 1 - rate, method="higher"))
     noticed = {name: float(np.mean(fused(levels) > bar)) for name, levels in shown.strange.items()}
-    caught = {name: float(np.mean(fused(levels) > bar)) for name, levels in shown.attacks.items()}
     shapes = [share for name, share in noticed.items() if name in SHAPES]
     doings = [share for name, share in noticed.items() if name not in SHAPES]
-    parts = [float(np.mean(part)) for part in (shapes, doings, list(caught.values())) if part]
+    parts = [float(np.mean(part)) for part in (shapes, doings) if part]
     return Candidate(
         members=members,
         realised=float(alerts.mean()),
         interval=(low, high),
         blocks=tuple(float(block.mean()) for block in np.array_split(alerts, BLOCKS) if len(block)),
         probes=noticed,
-        families=caught,
         merit=float(np.mean(parts)) if parts else 0.0,
     )
 

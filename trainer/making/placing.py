@@ -60,6 +60,11 @@ class Judged:
     def __len__(self) -> int:
         return len(self.benign) + len(self.attacks)
 
+    @property
+    def names(self) -> list[str]:
+        """The family of each attack `[a]` by its name."""
+        return [self.families[at] for at in self.family.tolist()]
+
 
 @dataclass(frozen=True, slots=True)
 class Placed:

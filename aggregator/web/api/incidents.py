@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator import queries
+from aggregator import notes, queries
 from aggregator.rows import Alert, Incident, Label, TimelinePart, as_json
 from aggregator.triage import attending
 from aggregator.triage.cases import IncidentFilter
-from aggregator.triage.handling import LONGEST_NOTE, Step
+from aggregator.triage.handling import Step
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
 
 router = APIRouter(prefix="/incidents", tags=["incidents"])
@@ -33,7 +33,7 @@ class Remark(BaseModel):
     """Why, or what was found."""
 
     model_config = ConfigDict(extra="forbid")
-    note: str = Field(default="", max_length=LONGEST_NOTE)
+    note: str = Field(default="", max_length=notes.LONGEST)
 
 
 class Assignment(Remark):

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from aggregator import notes
 from aggregator.errors import Invalid
 from aggregator.learning import teaching
-from aggregator.learning.labels import LONGEST_FAMILY, LONGEST_NOTE
+from aggregator.learning.labels import LONGEST_FAMILY
 from aggregator.learning.lessons import LabelDay, Queue
 from aggregator.rows import Label, Verdict, as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
@@ -26,7 +27,7 @@ class NewLabel(BaseModel):
     id: int | None = Field(default=None, description="Of the alert or incident.")
     flow_id: str = Field(default="", max_length=256, description="Of the flow, whether it raised an alert or not.")
     verdict: Verdict
-    note: str = Field(default="", max_length=LONGEST_NOTE)
+    note: str = Field(default="", max_length=notes.LONGEST)
     expires_ms: int | None = Field(default=None, description="From then on the verdict counts no more.")
     family: str = Field(default="", max_length=LONGEST_FAMILY, description="What attack it is, of a malicious one.")
 
@@ -35,7 +36,7 @@ class Undoing(BaseModel):
     """Why a verdict is taken back."""
 
     model_config = ConfigDict(extra="forbid")
-    note: str = Field(default="", max_length=LONGEST_NOTE)
+    note: str = Field(default="", max_length=notes.LONGEST)
 
 
 @router.get("", response_model=list_of(Label), summary="Verdicts and their undoing, newest first")

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Form, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
+from aggregator import notes
 from aggregator.learning import teaching
-from aggregator.learning.labels import LONGEST_NOTE
 from aggregator.learning.lessons import FrozenSet
 from aggregator.learning.yardsticks import MOST_BYTES
 from aggregator.rows import Role, as_json
@@ -23,14 +23,14 @@ class Freezing(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     incident: int
-    note: str = Field(min_length=1, max_length=LONGEST_NOTE)
+    note: str = Field(min_length=1, max_length=notes.LONGEST)
 
 
 class Retiring(BaseModel):
     """Why a set judges no longer."""
 
     model_config = ConfigDict(extra="forbid")
-    note: str = Field(min_length=1, max_length=LONGEST_NOTE)
+    note: str = Field(min_length=1, max_length=notes.LONGEST)
 
 
 @router.get("", response_model=list_of(FrozenSet), summary="Frozen sets, newest first")
@@ -45,7 +45,7 @@ async def add_set(
     asker: Asker,
     file: UploadFile,
     purpose: Annotated[Literal["attacks", "golden"], Form()],
-    note: Annotated[str, Form(min_length=1, max_length=LONGEST_NOTE)],
+    note: Annotated[str, Form(min_length=1, max_length=notes.LONGEST)],
 ) -> Any:
     """A file that `anomaflow-trainer sets` made. Its rows judge models and never train one. Operators and up."""
     asker.require(Role.OPERATOR)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nicegui import ui
 
+from aggregator import notes
 from aggregator.triage import attending
-from aggregator.triage.handling import ACKNOWLEDGE, ASSIGN, LONGEST_NOTE, UNDO
+from aggregator.triage.handling import ACKNOWLEDGE, ASSIGN, UNDO
 from aggregator.web.pages import moments, parts
 from aggregator.web.pages.tables import Cell, Deed
 
@@ -164,5 +165,5 @@ def said(step: Step) -> str:
 
 def note_field(label: str) -> ui.textarea:
     """Where a note or comment is written."""
-    field = ui.textarea(label).props(f"outlined dense autogrow maxlength={LONGEST_NOTE}")
+    field = ui.textarea(label).props(f"outlined dense autogrow maxlength={notes.LONGEST}")
     return field.classes("w-full").style("width: 100%")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
-from aggregator import queries
+from aggregator import notes, queries
 from aggregator.learning import teaching
 from aggregator.web.pages import moments, parts, wording
 from aggregator.web.pages.tables import Deed
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
 
 KEYS: Final = {"f": "benign", "t": "malicious", "u": "unsure"}
-
-LONGEST_NOTE: Final = 2000
 
 LABELS: Final = {
     "benign": ("FP", "False positive: the flow is fine (f)"),
@@ -156,7 +154,7 @@ class Judge:
 def note_field() -> ui.textarea:
     """Where a note is written."""
     field = ui.textarea("Note (optional): what makes you sure?").props(
-        f"outlined dense autogrow maxlength={LONGEST_NOTE}"
+        f"outlined dense autogrow maxlength={notes.LONGEST}"
     )
     return field.classes("w-full").style("width: 100%")
 

@@ -121,6 +121,18 @@ def test_where_everything_is_labelled_benign_it_is_the_traffic() -> None:
     assert len(dealt.rows(Role.CALIBRATE)) > 200
 
 
+def test_rows_called_benign_set_no_threshold() -> None:
+    """A few flows of a kind the model did not know are judged by its thresholds and do not make them."""
+    verdict = np.zeros(2000, dtype=np.int8)
+    verdict[::20] = Verdict.BENIGN
+    dealt = split(_corpus([2000], verdict=verdict), SHARES, 1)
+    held = dealt.rows(Role.CALIBRATE)
+    assert dealt.exception[held].any()
+    assert np.array_equal(dealt.calibration, held[~dealt.exception[held]])
+    assert dealt.exception[dealt.benign_test].any()
+    assert dealt.held_back.sum() == dealt.exception.sum() // 3
+
+
 def test_thinning_makes_weighted_rows_plain_draws() -> None:
     """A row that stands for a tenth of what others stand for stays a tenth as often, within its source."""
     weights = np.tile(np.array([10, 1], dtype=np.float32), 10_000)

@@ -13,7 +13,7 @@ from trainer.making.choice import Candidate, decide
 
 
 def _candidate(*members: str, merit: float, struck: str = "") -> Candidate:
-    return Candidate(members, 0.01, (0.0, 0.02), (0.01,), {"swapped": merit}, {}, merit, struck)
+    return Candidate(members, 0.01, (0.0, 0.02), (0.01,), {"swapped": merit}, merit, struck)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_all_combinations_are_compared_and_the_better_member_wins(synthetic: Any
     portfolio = Portfolio(members=members, coreset=32, seed=1).fit(rows, calibrate=synthetic.benign(300, 2))
     held = synthetic.benign(600, 3)
     strange = probes.make(held, np.zeros(600, dtype=np.int64), [f"f{at}" for at in range(rows.shape[1])], 1)
-    found = choice.choose(portfolio, synthetic.benign(300, 2), held, strange, {"scan": synthetic.scan(50, 4)})
+    found = choice.choose(portfolio, synthetic.benign(300, 2), held, strange)
     assert len(found.candidates) == 7
     merits = [entry.merit for entry in found.candidates if not entry.struck]
     assert merits == sorted(merits, reverse=True)
@@ -64,6 +64,6 @@ def test_all_combinations_are_compared_and_the_better_member_wins(synthetic: Any
 def test_few_rows_are_compared_at_a_looser_rate(synthetic: Any) -> None:
     """One alert among eighty rows says nothing about one in a hundred."""
     portfolio = Portfolio(members=("std_count",)).fit(synthetic.benign(300, 1))
-    found = choice.choose(portfolio, synthetic.benign(80, 2), synthetic.benign(80, 3), {}, {})
+    found = choice.choose(portfolio, synthetic.benign(80, 2), synthetic.benign(80, 3), {})
     assert found.rate == 0.05
     assert found.taken == ("std_count",)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from trainer.detectors.neighbours import Neighbours
-from trainer.detectors.places import Space, distances
+from trainer.detectors.places import Places, Space, distances
 from trainer.detectors.portfolio import Portfolio
 from trainer.detectors.reminded import RAISE, Reminded
 from trainer.making import placing
 from trainer.making.teaching import Ground
+from trainer.runtime import tensorflow
 
 F32 = np.float32
 
@@ -35,6 +36,14 @@ def _place(space: Space, judged: placing.Judged, quiet: np.ndarray, *, seed: int
     return placing.place(space, judged, ground, judged.families if raises else ())
 
 
+def _calm(places: Places, rows: np.ndarray) -> np.ndarray:
+    return places.answers(rows)[0]
+
+
+def _alike(places: Places, rows: np.ndarray) -> np.ndarray:
+    return places.answers(rows)[1]
+
+
 @pytest.fixture(scope="module")
 def quiet(synthetic: Any) -> np.ndarray:
     """Benign rows that nothing was fitted on."""
@@ -45,8 +54,8 @@ def quiet(synthetic: Any) -> np.ndarray:
 def test_a_kind_called_benign_is_calm_and_attacks_are_not(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Two dozen verdicts on a backup calm the backups of other nights, and no scan."""
     places, told = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(20, 4)), quiet, seed=1)
-    assert np.mean(places.calm(synthetic.backup(200, 5)) > 0.5) > 0.8
-    assert (places.calm(synthetic.scan(200, 6)) == 0).all()
+    assert np.mean(_calm(places, synthetic.backup(200, 5)) > 0.5) > 0.8
+    assert (_calm(places, synthetic.scan(200, 6)) == 0).all()
     assert (told.kinds, told.too_near_to_attacks) == (1, 0)
     assert told.benign_centres == placing.KIND_CENTRES
 
@@ -63,18 +72,18 @@ def test_what_lies_beside_an_attack_calms_nothing(space: Space, quiet: np.ndarra
     """Scans called benign by one person and malicious by another: the labelled attack keeps its score."""
     scans = synthetic.scan(40, 4)
     places, told = _place(space, _judged(scans[:20] * F32(1.0001), scans), quiet, seed=1)
-    assert (places.calm(scans) == 0).all()
+    assert (_calm(places, scans) == 0).all()
     assert told.too_near_to_attacks > 0
     near, _ = _place(space, _judged(synthetic.scan(20, 8), scans), quiet, seed=1)
-    assert (near.calm(scans) < 1e-6).all()
+    assert (_calm(near, scans) < 1e-6).all()
 
 
 def test_what_is_like_a_labelled_attack_is_alike(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Scans of other hosts, and none of the benign rows held back, nor a backup that was called benign."""
     places, told = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
-    assert np.mean(places.alike(synthetic.scan(200, 6)) > 0.2) > 0.9
-    assert (places.alike(quiet) == 0).all()
-    assert (places.alike(synthetic.backup(100, 7)) == 0).all()
+    assert np.mean(_alike(places, synthetic.scan(200, 6)) > 0.2) > 0.9
+    assert (_alike(places, quiet) == 0).all()
+    assert (_alike(places, synthetic.backup(100, 7)) == 0).all()
     assert 0 < told.attack_centres <= placing.FAMILY_CENTRES
     assert (places.limit <= placing.SHARE).all()
 
@@ -82,9 +91,9 @@ def test_what_is_like_a_labelled_attack_is_alike(space: Space, quiet: np.ndarray
 def test_an_attack_that_looks_ordinary_raises_nothing(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
     """Ordinary rows called malicious, by mistake or by malice, do not make ordinary rows alert."""
     places, told = _place(space, _judged(synthetic.benign(0, 3), quiet[:200].copy()), quiet, seed=1)
-    assert (places.alike(quiet) == 0).all()
+    assert (_alike(places, quiet) == 0).all()
     assert told.too_near_to_ordinary > 0
-    assert np.mean(places.alike(synthetic.benign(500, 9)) > 0) < 0.05
+    assert np.mean(_alike(places, synthetic.benign(500, 9)) > 0) < 0.05
 
 
 def test_attacks_that_may_not_raise_still_bound_what_is_calmed(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
@@ -92,8 +101,8 @@ def test_attacks_that_may_not_raise_still_bound_what_is_calmed(space: Space, qui
     judged = _judged(synthetic.scan(20, 8), synthetic.scan(40, 4))
     places, told = _place(space, judged, quiet, seed=1, raises=False)
     assert told.attack_centres == 0
-    assert (places.alike(synthetic.scan(50, 6)) == 0).all()
-    assert (places.calm(synthetic.scan(40, 4)) < 1e-6).all()
+    assert (_alike(places, synthetic.scan(50, 6)) == 0).all()
+    assert (_calm(places, synthetic.scan(40, 4)) < 1e-6).all()
 
 
 def test_no_more_places_than_an_agent_can_afford(space: Space, quiet: np.ndarray, synthetic: Any) -> None:
@@ -115,7 +124,7 @@ def test_far_from_every_verdict_the_score_is_the_detectors(space: Space, quiet: 
     reminded = Reminded(base, places)
     rows = np.concatenate([synthetic.benign(300, 9), synthetic.backup(100, 5), synthetic.scan(100, 6)])
     before, after = base.raw_score(rows), reminded.raw_score(rows)
-    calm, alike = places.calm(rows), places.alike(rows)
+    calm, alike = places.answers(rows)
     untouched = (calm == 0) & (alike == 0)
     assert after[untouched] == pytest.approx(before[untouched], rel=1e-6)
     assert (after[calm > 0] < before[calm > 0]).all()
@@ -132,3 +141,37 @@ def test_the_same_verdicts_make_the_same_places(space: Space, quiet: np.ndarray,
     first, again = (_place(space, judged, quiet, seed=4)[0] for _ in range(2))
     for name in ("benign", "reach", "attack", "limit"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
+
+
+def test_places_hear_what_members_hear(quiet: np.ndarray, synthetic: Any) -> None:
+    """A feature left unheard neither takes a row out of a verdict's reach nor into it, however far off it is."""
+    width = quiet.shape[1]
+    heard = np.ones(width, F32)
+    heard[0] = 0
+    space = Space.of(Neighbours(size=64, knots=6).fit(synthetic.benign(900, 1) * heard), heard)
+    benign, attacks = synthetic.backup(24, 3), synthetic.scan(40, 4)
+    benign[:, 0], attacks[:, 0] = 1e9, -1e9
+    places, _ = _place(space, _judged(benign, attacks), quiet, seed=1)
+    rows = np.concatenate([synthetic.backup(100, 5), synthetic.scan(100, 6), synthetic.benign(100, 9)])
+    other = rows.copy()
+    other[:, 0] = 1e9
+    assert (_calm(places, rows[:100]) > 0.5).mean() > 0.8
+    assert (_alike(places, rows[100:200]) > 0.2).mean() > 0.9
+    assert np.array_equal(places.answers(other), places.answers(rows))
+    everything = Space.of(Neighbours(size=64, knots=6).fit(synthetic.benign(900, 1)))
+    assert not np.array_equal(everything.place(other), everything.place(rows))
+
+
+def test_the_graph_of_places_hears_no_more(quiet: np.ndarray, synthetic: Any) -> None:
+    """Agents run the graph: what is unheard in Python is unheard there, and the answers agree."""
+    tf = tensorflow()
+    heard = np.ones(quiet.shape[1], F32)
+    heard[0] = 0
+    space = Space.of(Neighbours(size=64, knots=6).fit(synthetic.benign(900, 1) * heard), heard)
+    places, _ = _place(space, _judged(synthetic.backup(24, 3), synthetic.scan(40, 4)), quiet, seed=1)
+    rows = np.concatenate([synthetic.backup(50, 5), synthetic.scan(50, 6), synthetic.benign(50, 9)])
+    other = rows.copy()
+    other[:, 0] = 1e9
+    drawn = [[part.numpy() for part in places.graph(tf.constant(some), tf)] for some in (rows, other)]
+    assert np.array_equal(drawn[0], drawn[1])
+    assert drawn[0] == pytest.approx(np.array(places.answers(rows)), abs=1e-3)
