@@ -108,8 +108,7 @@ class Pipeline:
         left = self._budget.left(int(flows["ended_ms"][-1]))
         decided = decide(scores, rule, left, self._chance(len(flows)))
         raised = decided.raised
-        reasons = self._explain(matrix, raised, alone, scores)
-        families = self._name(matrix, raised)
+        reasons, families = self._tell(matrix, raised, alone, scores)
         self._budget.spend(len(raised))
         self.alerts += len(raised)
         self.capped += decided.capped
@@ -130,18 +129,19 @@ class Pipeline:
             return alone
         return judge(alone, self._conversations.together(flows, alone), handicap)
 
-    def _explain(
+    def _tell(
         self,
         matrix: NDArray[np.float32],
         raised: NDArray[np.intp],
         alone: NDArray[np.float32],
         scores: NDArray[np.float32],
-    ) -> dict[int, tuple[Reason, ...]]:
+    ) -> tuple[dict[int, tuple[Reason, ...]], dict[int, tuple[str, float]]]:
+        """Of each alert, by row: its reasons, and the family it looks like with its share, if the model names one."""
         if not len(raised) or self._scorer is None:
-            return {}
+            return {}, {}
         observed = matrix[raised]
-        contributions, expected = self._scorer.explain(observed)
-        return {
+        contributions, expected, named = self._scorer.tell(observed)
+        reasons = {
             row: with_others(
                 strongest(contract.FEATURES, observed[place], contributions[place], expected[place]),
                 own=float(alone[row]),
@@ -151,14 +151,9 @@ class Pipeline:
             )
             for place, row in enumerate(raised.tolist())
         }
-
-    def _name(self, matrix: NDArray[np.float32], raised: NDArray[np.intp]) -> dict[int, tuple[str, float]]:
-        """The family an alert looks like and its share, by row, where the model has a classifier and it names one."""
-        if not len(raised) or self._scorer is None:
-            return {}
-        named = zip(raised.tolist(), self._scorer.likely(matrix[raised]), strict=True)
+        alike = zip(raised.tolist(), named, strict=True)
         # A share rounded above 1 would be refused on the wire.
-        return {row: (likely[0], min(likely[1], 1.0)) for row, likely in named if likely is not None}
+        return reasons, {row: (likely[0], min(likely[1], 1.0)) for row, likely in alike if likely is not None}
 
 
 def leaving(rows: Rows) -> Rows:

@@ -96,12 +96,25 @@ class Scorer:
 
     def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Contributions and expectations, `[n, F]` each. Dearer than `score`: for rows that raised an alert."""
-        contributions = np.empty_like(rows)
-        expected = np.empty_like(rows)
+        contributions, expected, _ = self.tell(rows)
+        return contributions, expected
+
+    def tell(
+        self, rows: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[str, float] | None]]:
+        """All an alert says beside its score: contributions and expectations `[n, F]`, and what `likely` says.
+
+        One run of the graph gives the three: the runtime computes every output, whichever is asked for.
+        """
+        contributions, expected = np.empty_like(rows), np.empty_like(rows)
+        shares = np.zeros((len(rows), len(self.classes)), dtype=np.float32)
+        outputs = ["contributions", "expected", *([CLASS_SCORES] if self.classes else [])]
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
-            contributions[part], expected[part] = self._run(["contributions", "expected"], rows[part], self._failing)
-        return contributions, expected
+            contributions[part], expected[part], *named = self._run(outputs, rows[part], self._failing)
+            if named:
+                [shares[part]] = named
+        return contributions, expected, self._likeliest(shares)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -118,9 +131,11 @@ class Scorer:
 
     def likely(self, rows: NDArray[np.float32]) -> list[tuple[str, float] | None]:
         """The family each row most looks like and its share, where that is likelier than not."""
+        return self._likeliest(self.classify(rows))
+
+    def _likeliest(self, shares: NDArray[np.float32]) -> list[tuple[str, float] | None]:
         if not self.classes:
-            return [None] * len(rows)
-        shares = self.classify(rows)
+            return [None] * len(shares)
         best = shares.argmax(axis=1)
         return [
             (self.classes[at], float(row[at])) if row[at] >= LIKELY else None

@@ -102,6 +102,10 @@ def test_a_classifier_names_what_it_knows(path: Path, onnx_models: ModuleType) -
     named = [found[0] if found else None for found in scorer.likely(rows)]
     assert named == ["scan"] * 200 + ["guessing"] * 200 + [None] * 200
     assert scorer.likely(rows[:0]) == []
+    told = scorer.tell(rows)
+    assert [likely and likely[0] for likely in told[2]] == named
+    np.testing.assert_array_equal(told[0], scorer.explain(rows)[0])
+    np.testing.assert_array_equal(told[1], scorer.explain(rows)[1])
 
 
 def test_a_model_without_a_classifier_names_nothing(path: Path, onnx_models: ModuleType) -> None:
