@@ -47,10 +47,7 @@ async def build(visit: Visit) -> None:
     entry = found.get("entry") or {}
     if not entry:
         raise NotFound(f"run {experiment_id} has no model {name!r}")
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.name, f"/workbench/experiments/{one.id}")
+    parts.trail(("Workbench", "/workbench"), (one.name, f"/workbench/experiments/{one.id}"))
     with parts.heading(str(found.get("title") or name), "the pick of this run" if name == result.get("best") else ""):
         if visit.may(Role.ANALYST):
             target = wording.link(f"/workbench/experiments/{one.id}/predict", model=name)

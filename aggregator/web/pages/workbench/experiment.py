@@ -56,10 +56,7 @@ async def build(visit: Visit) -> None:
         if result:
             _result(one, result)
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.dataset_name, f"/workbench/datasets/{one.dataset_id}")
+    parts.trail(("Workbench", "/workbench"), (one.dataset_name, f"/workbench/datasets/{one.dataset_id}"))
     top()
     await live()
     await found()
@@ -87,9 +84,7 @@ def _top(visit: Visit, one: Experiment) -> None:
         if visit.may(Role.ANALYST):
             _deeds(visit, one, busy=busy)
     if busy:
-        bar = ui.linear_progress(value=one.fraction, show_value=False, size="6px").props("rounded instant-feedback")
-        bar.props["aria-label"] = f"Progress {one.fraction * 100:.0f} %"
-        parts.text("p", words.progress(one), "muted")
+        parts.progress(one.fraction, words.progress(one))
     if one.error:
         parts.notice(sentence(one.error), "bad")
 
