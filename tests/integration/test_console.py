@@ -271,6 +271,7 @@ def test_incidents_are_looked_after_from_the_keyboard(page: Page, console: Conso
     row = page.locator("tr", has_text="One strange flow from 10.20.8.8")
     row.get_by_text("not acknowledged").wait_for()
     page.keyboard.press("j")
+    page.locator("tr:focus", has_text="One strange flow from 10.20.8.8").wait_for()  # the next key is that row's
     page.keyboard.press("a")
     row.get_by_text("seen by admin").wait_for()
     page.keyboard.press("m")
