@@ -56,6 +56,10 @@ class Matching(BaseModel):
     rename_alike: bool = False
     fill_missing: bool = False
 
+    def how(self) -> predictions.Matching:
+        """As predictions take it."""
+        return predictions.Matching(self.reasons, self.rename, self.rename_alike, self.fill_missing)
+
 
 class OfDataset(Matching):
     """A data set to predict."""
@@ -258,7 +262,16 @@ async def explain(  # noqa: PLR0917 - each is a parameter of the request
 @router.post("/{experiment_id}/predict", response_model=_PREDICTION, status_code=202, summary="Predict a data set")
 async def predict_dataset(services: Served, asker: Asker, experiment_id: int, wanted: OfDataset) -> Any:
     """With the best model, or the one named. Analysts and up."""
-    return as_json(await predictions.predict_dataset(services, asker, experiment_id, **wanted.model_dump()))
+    made = await predictions.predict_dataset(
+        services,
+        asker,
+        experiment_id,
+        model=wanted.model,
+        dataset_id=wanted.dataset_id,
+        version=wanted.version,
+        matching=wanted.how(),
+    )
+    return as_json(made)
 
 
 @router.post(
@@ -266,7 +279,10 @@ async def predict_dataset(services: Served, asker: Asker, experiment_id: int, wa
 )
 async def predict_text(services: Served, asker: Asker, experiment_id: int, wanted: OfText) -> Any:
     """With a line of headings. Analysts and up."""
-    return as_json(await predictions.predict_text(services, asker, experiment_id, **wanted.model_dump()))
+    made = await predictions.predict_text(
+        services, asker, experiment_id, wanted.text, model=wanted.model, matching=wanted.how()
+    )
+    return as_json(made)
 
 
 @router.post("/{experiment_id}/predict/row", response_model=dict[str, Any], summary="Predict one row")
@@ -300,9 +316,7 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
         sent.chunks,
         filename=sent.filename,
         model=model,
-        reasons=reasons,
-        rename_alike=rename_alike,
-        fill_missing=fill_missing,
+        matching=predictions.Matching(reasons, None, rename_alike, fill_missing),
         announced=sent.announced,
     )
     return as_json(made)
