@@ -26,18 +26,17 @@ async def build(visit: Visit) -> None:
     """The page."""
     services, experiment_id = visit.services, visit.number("experiment_id")
     one = await in_thread(experiments.get_experiment, services, experiment_id)
-    shown: tuple[Any, ...] = ()
+    shown = _state(one)
     epochs = Epochs(visit, experiment_id)
 
     async def refresh() -> None:
         nonlocal one, shown
         one = await in_thread(experiments.get_experiment, services, experiment_id)
         top.refresh()
-        now = (one.state, one.models_done, one.best, one.name)
         if one.kind == "dl":
             await live.refresh()
-        if now != shown:
-            shown = now
+        if _state(one) != shown:
+            shown = _state(one)
             await found.refresh()
 
     @ui.refreshable
@@ -70,6 +69,10 @@ async def build(visit: Visit) -> None:
 
     said.on_value_change(opened)
     visit.follow("experiment", refresh=refresh, together_s=0.7)
+
+
+def _state(one: Experiment) -> tuple[Any, ...]:
+    return (one.state, one.models_done, one.best, one.name)
 
 
 def _top(visit: Visit, one: Experiment) -> None:
