@@ -10,11 +10,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import ModuleType
 
-    import httpx
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = os.environ.get("ANOMAFLOW_CHROMIUM", "/usr/bin/chromium")
 FLAGS = (
@@ -105,3 +109,45 @@ def fill(console: Console, folder: Path, onnx_models: ModuleType) -> None:
             console.rest.post(f"/api/v1/models/{digest}/promote", json={"reason": "first"}).raise_for_status()
     viewer = {"name": "reader", "role": "viewer", "password": PASSWORD}
     console.rest.post("/api/v1/users", json=viewer).raise_for_status()
+
+
+def watched(browser: Browser, console: Console, **options: Any) -> Iterator[Page]:
+    """A page of its own. At its end: the browser logged no error, and no request left loopback."""
+    context = browser.new_context(base_url=console.web, **options)
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    problems: list[str] = []
+    strangers: list[str] = []
+
+    def noted(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and parts.hostname != "127.0.0.1":
+            strangers.append(url)
+
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: noted(request.url))
+    page.on("websocket", lambda socket: noted(socket.url))
+    yield page
+    context.close()
+    assert not strangers, strangers
+    # The browser itself notes an answer of 404; the tests that ask for one mean it.
+    assert not [problem for problem in problems if "404 (Not Found)" not in problem], problems
+
+
+def enter(page: Page, console: Console, name: str = "admin") -> None:
+    """Give the page a session without going through the form."""
+    if name not in console.sessions:
+        answer = httpx.post(f"{console.web}/api/v1/session", json={"name": name, "password": PASSWORD}, timeout=20)
+        answer.raise_for_status()
+        console.sessions[name] = dict(answer.cookies)
+    cookies = console.sessions[name]
+    page.context.add_cookies([{"name": key, "value": value, "url": console.web} for key, value in cookies.items()])
+
+
+def until(page: Page, question: Any, wanted: Any) -> None:
+    """Wait until REST says so too: a click is stored a moment after it happened."""
+    latest = time.monotonic() + 10
+    while (answer := question()) != wanted:
+        assert time.monotonic() < latest, answer
+        page.wait_for_timeout(50)

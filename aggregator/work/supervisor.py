@@ -254,12 +254,20 @@ class Works:
             await self._conclude(work_id, code[0], timed_out=timed_out)
         except asyncio.CancelledError:
             raise  # the aggregator stops; the next life goes on from the row
-        except Exception:
+        except Exception as error:  # whatever broke in following it, a row must not say "running" for ever
             log.exception("work_lost id=%d", work_id)
+            await self._lose(work_id, identity, gone, f"{type(error).__name__}: {error}")
         finally:
             self._tasks.pop(work_id, None)
             self._lanes.pop(work_id, None)
         await self.start_queued()
+
+    async def _lose(self, work_id: int, identity: Identity, gone: Callable[[], bool], why: str) -> None:
+        try:
+            await processes.end(identity.pid, gone, grace_s=self._config.job_grace_seconds)
+            await self._conclude(work_id, None, cut_off=f"it could not be followed: {why}; see the aggregator's log")
+        except Exception:  # nothing of it runs; the next start takes the row over
+            log.exception("work_not_concluded id=%d", work_id)
 
     async def _read_on(self, work_id: int, order: Order, gone: Callable[[], bool]) -> None:
         path = self._config.workbench_dir / order.folder / order.story
@@ -324,7 +332,7 @@ class Works:
             outcome = await concluder.conclude(work, order, folder, ended)
         except AggregatorError as error:
             outcome = Outcome(WorkState.FAILED, error=str(error))
-        except Exception as error:
+        except Exception as error:  # what a trainer wrote may be anything; the row says so instead of staying open
             log.exception("work_not_concluded id=%d", work.id)
             outcome = Outcome(WorkState.FAILED, error=f"{type(error).__name__}: {error}; see the aggregator's log")
         if not cut_off or outcome.state in {WorkState.DONE, WorkState.STOPPED}:

@@ -163,8 +163,7 @@ async def cancel_experiment(services: Services, actor: Principal, experiment_id:
     Raises `NotFound`, `Conflict` when it is over already.
     """
     actor.require(Role.ANALYST)
-    get_experiment(services, experiment_id)
-    work_id = services.store.read(lambda db: runs.work_of(db, experiment_id))
+    work_id = services.store.read(lambda db: runs.work_of(db, "experiments", experiment_id))
     await services.workbench.works.cancel(work_id, by=actor.name)
     return get_experiment(services, experiment_id)
 
@@ -172,8 +171,7 @@ async def cancel_experiment(services: Services, actor: Principal, experiment_id:
 async def stop_experiment(services: Services, actor: Principal, experiment_id: int) -> Experiment:
     """Ask a run to finish with what it has. Returns at once. Analysts and up. Raises `NotFound`, `Conflict`."""
     actor.require(Role.ANALYST)
-    get_experiment(services, experiment_id)
-    work_id = services.store.read(lambda db: runs.work_of(db, experiment_id))
+    work_id = services.store.read(lambda db: runs.work_of(db, "experiments", experiment_id))
     await services.workbench.works.stop(work_id, by=actor.name)
     return get_experiment(services, experiment_id)
 

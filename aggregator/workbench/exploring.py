@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator import paging
@@ -29,6 +30,16 @@ KINDS: Final = ("histogram", "box", "scatter", "heatmap", "counts", "embedding")
 IMAGES: Final = ("svg", "png")
 MOST_KEPT: Final = 200
 """Plots of one version that are kept for the next asker; the oldest go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What to draw: a kind of plot, and the columns it shows."""
+
+    kind: str
+    x: str | None = None
+    y: str | None = None
+    by: str | None = None
 
 
 def get_profile(services: Services, dataset_id: int, version: int | None = None) -> dict[str, Any] | None:
@@ -69,18 +80,14 @@ async def plot(
     services: Services,
     actor: Principal,
     dataset_id: int,
-    version: int | None = None,
-    *,
-    kind: str,
-    x: str | None = None,
-    y: str | None = None,
-    by: str | None = None,
+    version: int | None,
+    wanted: Drawing,
 ) -> dict[str, Any]:
     """Draw and wait for it: the plot with its ECharts option. Viewers too.
 
     Raises `NotFound`, `Conflict`, `Invalid`, `Busy`, `TrainerFailed`.
     """
-    path = await _drawn(services, actor, dataset_id, version, {"kind": kind, "x": x, "y": y, "by": by}, "json")
+    path = await _drawn(services, actor, dataset_id, version, wanted, "json")
     told = await asyncio.to_thread(places.read_json, services.config.workbench_dir / path, PLOT)
     if told is None:
         raise TrainerFailed("the trainer drew nothing; try again")
@@ -91,18 +98,15 @@ async def plot_image(
     services: Services,
     actor: Principal,
     dataset_id: int,
-    version: int | None = None,
+    version: int | None,
+    wanted: Drawing,
     *,
-    kind: str,
-    x: str | None = None,
-    y: str | None = None,
-    by: str | None = None,
     format: str = "svg",  # noqa: A002 - what it is called in the query, too
 ) -> bytes:
     """The same as an image, svg or png."""
     if format not in IMAGES:
         raise Invalid(f"there is no image format {format[:20]!r}; use {' or '.join(IMAGES)}")
-    path = await _drawn(services, actor, dataset_id, version, {"kind": kind, "x": x, "y": y, "by": by}, format)
+    path = await _drawn(services, actor, dataset_id, version, wanted, format)
     return await asyncio.to_thread((services.config.workbench_dir / path).read_bytes)
 
 
@@ -110,19 +114,15 @@ async def save_plot(
     services: Services,
     actor: Principal,
     dataset_id: int,
-    version: int | None = None,
+    version: int | None,
+    wanted: Drawing,
     *,
-    kind: str,
-    x: str | None = None,
-    y: str | None = None,
-    by: str | None = None,
     title: str | None = None,
 ) -> SavedPlot:
     """Keep a plot. Analysts and up."""
     actor.require(Role.ANALYST)
-    wanted = {"kind": kind, "x": x, "y": y, "by": by}
-    told = await plot(services, actor, dataset_id, version, **wanted)  # type: ignore[arg-type]
-    called = shelf.require_name(title or str(told.get("title") or kind)[: shelf.LONGEST_NAME])
+    told = await plot(services, actor, dataset_id, version, wanted)
+    called = shelf.require_name(title or str(told.get("title") or wanted.kind)[: shelf.LONGEST_NAME])
     now_ms = services.clock.now_ms()
 
     def keep(db: sqlite3.Connection) -> int:
@@ -130,7 +130,7 @@ async def save_plot(
         made = db.execute(
             'INSERT INTO plots (dataset_id, version, title, kind, request, "by", created_ms) '
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (found.id, found.version, called, kind, json.dumps(wanted), actor.name, now_ms),
+            (found.id, found.version, called, wanted.kind, json.dumps(asdict(wanted)), actor.name, now_ms),
         )
         note(db, actor, "plot.save", f"dataset {found.id}", now_ms=now_ms, title=called)
         places.write_json(
@@ -188,23 +188,23 @@ async def _drawn(  # noqa: PLR0917 - the parts of a request
     actor: Principal,
     dataset_id: int,
     version: int | None,
-    wanted: dict[str, str | None],
+    wanted: Drawing,
     ending: str,
 ) -> str:
     """The file of a plot, drawn now unless it was before."""
     actor.require(Role.VIEWER, write=False)
-    if wanted["kind"] not in KINDS:
-        raise Invalid(f"there is no plot of kind {str(wanted['kind'])[:40]!r}; kinds are {', '.join(KINDS)}")
+    if wanted.kind not in KINDS:
+        raise Invalid(f"there is no plot of kind {wanted.kind[:40]!r}; kinds are {', '.join(KINDS)}")
     found = services.store.read(lambda db: shelf.ready(db, dataset_id, version))
-    _require_columns(services, found, *(wanted[name] for name in ("x", "y", "by")))
+    _require_columns(services, found, wanted.x, wanted.y, wanted.by)
     folder = places.dataset_folder(found.id, found.version)
-    mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:24]
+    mark = hashlib.sha256(json.dumps(asdict(wanted), sort_keys=True).encode()).hexdigest()[:24]
     path = f"{folder}/plots/drawn-{mark}.{ending}"
     whole = services.config.workbench_dir / path
     if not whole.exists():
         whole.parent.mkdir(exist_ok=True)
         await asyncio.to_thread(_thin_out, whole.parent)
-        arguments = (orders.WORKBENCH, "plot", folder, *orders.given(wanted), "--out", path)
+        arguments = (orders.WORKBENCH, "plot", folder, *orders.given(asdict(wanted)), "--out", path)
         await services.workbench.short.run(arguments, cwd=services.config.workbench_dir)
     if not whole.exists():
         raise TrainerFailed("the trainer drew nothing; try again")

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aggregator.errors import Conflict, Invalid, TooLarge, TrainerFailed
@@ -35,6 +36,39 @@ FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet would run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """How rows are matched with what a model learnt from, and how many columns are named a row as `reasons`.
+
+    Where columns differ: `rename` maps theirs to the model's, `rename_alike` takes names that differ in spelling only,
+    `fill_missing` fills in typical values.
+    """
+
+    reasons: int = 3
+    rename: dict[str, str] | None = None
+    rename_alike: bool = False
+    fill_missing: bool = False
+
+    def options(self) -> tuple[str, ...]:
+        """As the trainer is told. Raises `Invalid`."""
+        if not 0 <= self.reasons <= MOST_REASONS:
+            raise Invalid(f"reasons = {self.reasons} must be between 0 and {MOST_REASONS}")
+        renamed = (self.rename or {}).items()
+        for theirs, mine in renamed:
+            if not theirs or not mine or "=" in theirs:
+                raise Invalid(f"cannot take column {theirs[:80]!r} for {mine[:80]!r}")
+        return (
+            *orders.given({"reasons": self.reasons}),
+            *(f"--rename={theirs}={mine}" for theirs, mine in renamed),
+            *(("--rename-alike",) if self.rename_alike else ()),
+            *(("--fill-missing",) if self.fill_missing else ()),
+        )
+
+
+AS_IS: Final = Matching()
+"""Columns have the names the model knows."""
+
+
 async def predict_dataset(
     services: Services,
     actor: Principal,
@@ -43,18 +77,14 @@ async def predict_dataset(
     model: str | None = None,
     dataset_id: int,
     version: int | None = None,
-    reasons: int = 3,
-    rename: dict[str, str] | None = None,
-    rename_alike: bool = False,
-    fill_missing: bool = False,
+    matching: Matching = AS_IS,
 ) -> Prediction:
     """Predict a data set with a model, the best by default. Analysts and up.
 
-    Where columns differ: `rename` maps theirs to the model's, `rename_alike` takes names that differ in spelling only,
-    `fill_missing` fills in typical values. Raises `NotFound`, `Conflict`, `Invalid`.
+    Raises `NotFound`, `Conflict`, `Invalid`.
     """
     actor.require(Role.ANALYST)
-    options = _options(reasons, rename, rename_alike=rename_alike, fill_missing=fill_missing)
+    options = matching.options()
     data = services.store.read(lambda db: shelf.ready(db, dataset_id, version))
     path = f"{places.dataset_folder(data.id, data.version)}/table.parquet"
     source = f"{data.name}, version {data.version}"
@@ -69,15 +99,12 @@ async def predict_upload(
     *,
     filename: str,
     model: str | None = None,
-    reasons: int = 3,
-    rename: dict[str, str] | None = None,
-    rename_alike: bool = False,
-    fill_missing: bool = False,
+    matching: Matching = AS_IS,
     announced: int | None = None,
 ) -> Prediction:
     """Predict a file of the sender's, under the limits of uploads. Analysts and up. Raises also `TooLarge`, `Busy`."""
     actor.require(Role.ANALYST)
-    options = _options(reasons, rename, rename_alike=rename_alike, fill_missing=fill_missing)
+    options = matching.options()
     results.chosen(services, experiment_id, model)
     received = await services.workbench.receiving.receive(chunks, filename=filename, by=actor.name, announced=announced)
     return await _of_file(services, actor, experiment_id, model, received.path, received.shown, options)
@@ -90,17 +117,14 @@ async def predict_text(
     text: str,
     *,
     model: str | None = None,
-    reasons: int = 3,
-    rename: dict[str, str] | None = None,
-    rename_alike: bool = False,
-    fill_missing: bool = False,
+    matching: Matching = AS_IS,
 ) -> Prediction:
     """Predict a pasted table: CSV with a heading line, or rows copied from a spreadsheet. Analysts and up.
 
     Raises `TooLarge` above 1 MiB.
     """
     actor.require(Role.ANALYST)
-    options = _options(reasons, rename, rename_alike=rename_alike, fill_missing=fill_missing)
+    options = matching.options()
     if len(text.encode()) > MOST_PASTED:
         raise TooLarge(f"what was pasted has more than {MOST_PASTED >> 20} MiB; upload it as a file")
     if not text.strip():
@@ -137,7 +161,7 @@ async def predict_row(
     out = f"{places.INCOMING}/row-{uuid.uuid4().hex}"
     root = services.config.workbench_dir
     arguments = orders.predict_arguments(
-        places.model_folder(experiment_id, name), data="-", out=out, options=_options(reasons, None)
+        places.model_folder(experiment_id, name), data="-", out=out, options=Matching(reasons).options()
     )
     try:
         await services.workbench.short.run(arguments, cwd=root, said=json.dumps(row).encode())
@@ -225,8 +249,7 @@ def prediction_csv(services: Services, prediction_id: int) -> Iterator[bytes]:
 async def cancel_prediction(services: Services, actor: Principal, prediction_id: int) -> Prediction:
     """End a prediction under way. Analysts and up. Raises `NotFound`, `Conflict`."""
     actor.require(Role.ANALYST)
-    get_prediction(services, prediction_id)
-    work_id = services.store.read(lambda db: runs.prediction_work(db, prediction_id))
+    work_id = services.store.read(lambda db: runs.work_of(db, "predictions", prediction_id))
     await services.workbench.works.cancel(work_id, by=actor.name)
     return get_prediction(services, prediction_id)
 
@@ -322,22 +345,6 @@ async def _queue(  # noqa: PLR0917 - the parts of a request
     await services.workbench.works.start_queued()
     services.events.publish("prediction", id=prediction_id)
     return get_prediction(services, prediction_id)
-
-
-def _options(
-    reasons: int, rename: dict[str, str] | None, *, rename_alike: bool = False, fill_missing: bool = False
-) -> tuple[str, ...]:
-    if not 0 <= reasons <= MOST_REASONS:
-        raise Invalid(f"reasons = {reasons} must be between 0 and {MOST_REASONS}")
-    for theirs, mine in (rename or {}).items():
-        if not theirs or not mine or "=" in theirs:
-            raise Invalid(f"cannot take column {theirs[:80]!r} for {mine[:80]!r}")
-    return (
-        *orders.given({"reasons": reasons}),
-        *(f"--rename={theirs}={mine}" for theirs, mine in (rename or {}).items()),
-        *(("--rename-alike",) if rename_alike else ()),
-        *(("--fill-missing",) if fill_missing else ()),
-    )
 
 
 def rows_path(services: Services, prediction_id: int) -> Path:

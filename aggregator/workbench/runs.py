@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aggregator import paging
 from aggregator.errors import Invalid, NotFound
@@ -67,9 +67,12 @@ def next_id(db: sqlite3.Connection, table: str) -> int:
     return 1 if row is None else int(row["seq"]) + 1
 
 
-def work_of(db: sqlite3.Connection, experiment_id: int) -> int:
-    """The work of a run."""
-    return int(db.execute("SELECT work_id FROM experiments WHERE id = ?", (experiment_id,)).fetchone()[0])
+def work_of(db: sqlite3.Connection, table: Literal["experiments", "predictions"], one: int) -> int:
+    """The work of a run or a prediction. Raises `NotFound`."""
+    row = db.execute(f"SELECT work_id FROM {table} WHERE id = ? AND deleted_ms IS NULL", (one,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no {table[:-1]} {one}")
+    return int(row["work_id"])
 
 
 def busy_predictions(db: sqlite3.Connection, experiment_id: int) -> bool:
@@ -102,11 +105,6 @@ def get_prediction(db: sqlite3.Connection, prediction_id: int) -> Prediction:
     if row is None:
         raise NotFound(f"there is no prediction {prediction_id}")
     return _prediction(row)
-
-
-def prediction_work(db: sqlite3.Connection, prediction_id: int) -> int:
-    """The work of a prediction."""
-    return int(db.execute("SELECT work_id FROM predictions WHERE id = ?", (prediction_id,)).fetchone()[0])
 
 
 def _experiment(row: sqlite3.Row) -> Experiment:

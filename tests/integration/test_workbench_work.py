@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 
@@ -11,7 +12,7 @@ import pytest
 from aggregator.errors import Conflict
 from aggregator.rows import Role
 from aggregator.users import Principal
-from aggregator.work import processes
+from aggregator.work import processes, story
 from aggregator.work.rows import WorkState
 from aggregator.workbench import datasets, experiments, results, uploads
 
@@ -69,6 +70,14 @@ async def settled(hall, dataset_id, *, within_s=30):
         while (found := datasets.get_dataset(hall, dataset_id).dataset).busy:
             await asyncio.sleep(0.02)
     return found
+
+
+async def hung(hall, bench, **plan):
+    """A run that has begun and goes no further, and its process."""
+    data = await uploaded(hall)
+    bench.plan(hang="run", **plan)
+    run = await begun(hall, data.id)
+    return run, await bench.hanging()
 
 
 async def over(hall, experiment_id, *, within_s=30):
@@ -145,10 +154,7 @@ async def test_cancelling_ends_the_whole_process_group(opened, bench):
 async def test_a_stop_leaves_what_is_whole(opened, bench):
     """The run ends by itself, and says so; it can be gone on with."""
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        await bench.hanging()
+        run, _ = await hung(hall, bench)
         await experiments.stop_experiment(hall, ADA, run.id)
         stopped = await over(hall, run.id)
         assert (stopped.state, stopped.best) == (WorkState.STOPPED, "random-forest")
@@ -160,13 +166,31 @@ async def test_a_stop_leaves_what_is_whole(opened, bench):
             await experiments.resume_experiment(hall, ADA, run.id)
 
 
+async def test_what_cannot_be_followed_is_ended_and_says_so(opened, bench, monkeypatch):
+    """A disk that fails under its story: nothing of the run stays behind, and its row is not running for ever."""
+    read, broken = story.read, []
+
+    def failing(*args, **how):
+        if not broken:
+            broken.append(args)
+            raise OSError(errno.EIO, "Input/output error")
+        return read(*args, **how)
+
+    async with opened() as hall:
+        run, pid = await hung(hall, bench)
+        monkeypatch.setattr(story, "read", failing)
+        lost = await over(hall, run.id)
+        assert (lost.state, "Input/output error" in lost.error) == (WorkState.INTERRUPTED, True)
+        await vanished(pid)
+        bench.plan()
+        await experiments.resume_experiment(hall, ADA, run.id)
+        assert (await over(hall, run.id)).state is WorkState.DONE
+
+
 async def test_a_stop_of_the_aggregator_leaves_work_alone_and_the_next_life_follows_it(opened, bench):
     """The same process goes on, once, and its end is told to who asks."""
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        pid = await bench.hanging()
+        run, pid = await hung(hall, bench)
     assert processes.identify(pid) is not None
     async with opened() as hall:
         assert experiments.get_experiment(hall, run.id).state is WorkState.RUNNING
@@ -179,10 +203,7 @@ async def test_a_stop_of_the_aggregator_leaves_work_alone_and_the_next_life_foll
 async def test_work_that_ended_while_nobody_watched_is_concluded(opened, bench):
     """From what it left: done, without another attempt."""
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        pid = await bench.hanging()
+        run, pid = await hung(hall, bench)
     await asyncio.to_thread((hall.config.workbench_dir / "runs" / str(run.id) / "stop").touch)
     async with asyncio.timeout(20):
         while processes.identify(pid) is not None:
@@ -196,10 +217,7 @@ async def test_work_that_ended_while_nobody_watched_is_concluded(opened, bench):
 async def test_work_that_was_killed_with_the_aggregator_goes_on(opened, bench):
     """With --resume where it can, from the start where it cannot."""
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        killed = await bench.hanging()
+        run, killed = await hung(hall, bench)
     kill(killed)
     await vanished(killed)
     bench.plan()
@@ -222,10 +240,7 @@ async def test_a_run_that_is_cut_off_again_and_again_is_given_up(opened, bench):
     """After three attempts it is marked interrupted, with a sentence; a person may go on with it."""
     bench.plan()
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        killed = await bench.hanging()
+        run, killed = await hung(hall, bench)
     for _ in range(2):
         kill(killed)
         await vanished(killed)
@@ -246,10 +261,7 @@ async def test_a_run_that_is_cut_off_again_and_again_is_given_up(opened, bench):
 async def test_work_can_be_ended_with_the_aggregator(opened, bench):
     """By the setting; it goes on at the next start."""
     async with opened(workbench_leave_running=False) as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        pid = await bench.hanging()
+        run, pid = await hung(hall, bench)
     assert processes.identify(pid) is None
     bench.plan()
     async with opened() as hall:
@@ -260,10 +272,7 @@ async def test_a_strangers_process_with_the_same_number_is_left_alone(opened, be
     """A number is used again; only number and birth together are the process."""
     stranger = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
     async with opened() as hall:
-        data = await uploaded(hall)
-        bench.plan(hang="run")
-        run = await begun(hall, data.id)
-        killed = await bench.hanging()
+        run, killed = await hung(hall, bench)
     kill(killed)
     await vanished(killed)
     bench.plan()

@@ -7,7 +7,7 @@ import typing
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from aggregator import queries, rows
 from aggregator.calibration import promised
@@ -41,6 +41,13 @@ Asker = Annotated[Principal, Depends(asker)]
 Limit = Annotated[int, Query(ge=1, le=LARGEST, description="Rows of the page.")]
 Cursor = Annotated[str | None, Query(max_length=512, description="`next` of the page before.")]
 PAGE = queries.PAGE
+
+
+class Renaming(BaseModel):
+    """The new name."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str = Field(max_length=256)
 
 
 def shape(row: type, *, name: str | None = None, extra: dict[str, Any] | None = None) -> type[BaseModel]:

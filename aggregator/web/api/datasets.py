@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from aggregator.rows import as_json
-from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
+from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Renaming, Served, list_of, shape
+from aggregator.web.api.files import BODY, Reading, Text, Upload, attachment
 from aggregator.workbench import connections, datasets, experiments, exploring, tables, uploads
 from aggregator.workbench.rows import Dataset, DatasetDetail, Defaults, Preview, Room, SavedPlot
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 _DATASET = shape(Dataset)
 Version = Annotated[int | None, Query(ge=1, description="Which version; the newest one if left out.")]
-Text = Annotated[str | None, Query(max_length=256)]
-BODY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
-"""How an upload looks in the API's description: the file itself is the body, nothing around it."""
 
 
-class Renaming(BaseModel):
-    """The new name."""
+def _drawing(kind: str, x: Text = None, y: Text = None, by: Text = None) -> exploring.Drawing:
+    return exploring.Drawing(kind, x, y, by)
 
-    model_config = ConfigDict(extra="forbid")
-    name: str = Field(max_length=256)
+
+Drawing = Annotated[exploring.Drawing, Depends(_drawing)]
 
 
 class Database(BaseModel):
@@ -93,27 +91,10 @@ def room(services: Served, asker: Asker) -> Any:
 @router.post(
     "/upload", response_model=_DATASET, status_code=202, summary="Upload a file as a data set", openapi_extra=BODY
 )
-async def upload(  # noqa: PLR0917 - each is a parameter of the request
-    services: Served,
-    asker: Asker,
-    request: Request,
-    filename: Annotated[str, Query(min_length=1, max_length=1024)],
-    name: Text = None,
-    sheet: Text = None,
-    delimiter: Text = None,
-    encoding: Text = None,
-) -> Any:
+async def upload(services: Served, asker: Asker, sent: Upload, reading: Reading, name: Text = None) -> Any:
     """The body is the file as it is; it is streamed. Answers when it is here; the import goes on. Analysts and up."""
     made = await uploads.receive_upload(
-        services,
-        asker,
-        request.stream(),
-        filename=filename,
-        name=name,
-        sheet=sheet,
-        delimiter=delimiter,
-        encoding=encoding,
-        announced=announced(request),
+        services, asker, sent.chunks, filename=sent.filename, announced=sent.announced, name=name, **reading
     )
     return as_json(made)
 
@@ -175,27 +156,10 @@ async def delete_dataset(services: Served, asker: Asker, dataset_id: int, versio
     summary="Upload a file as a new version",
     openapi_extra=BODY,
 )
-async def upload_version(  # noqa: PLR0917 - each is a parameter of the request
-    services: Served,
-    asker: Asker,
-    request: Request,
-    dataset_id: int,
-    filename: Annotated[str, Query(min_length=1, max_length=1024)],
-    sheet: Text = None,
-    delimiter: Text = None,
-    encoding: Text = None,
-) -> Any:
+async def upload_version(services: Served, asker: Asker, dataset_id: int, sent: Upload, reading: Reading) -> Any:
     """As `POST /datasets/upload`. Analysts and up."""
     made = await uploads.receive_upload(
-        services,
-        asker,
-        request.stream(),
-        filename=filename,
-        dataset_id=dataset_id,
-        sheet=sheet,
-        delimiter=delimiter,
-        encoding=encoding,
-        announced=announced(request),
+        services, asker, sent.chunks, filename=sent.filename, announced=sent.announced, dataset_id=dataset_id, **reading
     )
     return as_json(made)
 
@@ -250,18 +214,9 @@ async def profile(
 
 
 @router.get("/{dataset_id}/plot", response_model=dict[str, Any], summary="Draw a plot")
-async def plot(  # noqa: PLR0917 - each is a parameter of the request
-    services: Served,
-    asker: Asker,
-    dataset_id: int,
-    kind: str,
-    version: Version = None,
-    x: Text = None,
-    y: Text = None,
-    by: Text = None,
-) -> Any:
+async def plot(services: Served, asker: Asker, dataset_id: int, wanted: Drawing, version: Version = None) -> Any:
     """Waits for it (format anomaflow-plot-1). Kinds: histogram, box, scatter, heatmap, counts, embedding."""
-    return await exploring.plot(services, asker, dataset_id, version, kind=kind, x=x, y=y, by=by)
+    return await exploring.plot(services, asker, dataset_id, version, wanted)
 
 
 @router.get("/{dataset_id}/plot/image", response_class=Response, summary="Draw a plot as an image")
@@ -269,15 +224,12 @@ async def plot_image(  # noqa: PLR0917 - each is a parameter of the request
     services: Served,
     asker: Asker,
     dataset_id: int,
-    kind: str,
+    wanted: Drawing,
     version: Version = None,
-    x: Text = None,
-    y: Text = None,
-    by: Text = None,
     format: Literal["svg", "png"] = "svg",  # noqa: A002 - what it is called in the query
 ) -> Response:
     """SVG or PNG."""
-    made = await exploring.plot_image(services, asker, dataset_id, version, kind=kind, x=x, y=y, by=by, format=format)
+    made = await exploring.plot_image(services, asker, dataset_id, version, wanted, format=format)
     media = "image/svg+xml" if format == "svg" else "image/png"
     return Response(made, media_type=media, headers=attachment(f"plot-{dataset_id}.{format}"))
 
@@ -291,7 +243,8 @@ def list_plots(services: Served, _: Asker, dataset_id: int, limit: Limit = PAGE,
 @router.post("/{dataset_id}/plots", response_model=shape(SavedPlot), status_code=201, summary="Keep a plot")
 async def save_plot(services: Served, asker: Asker, dataset_id: int, wanted: NewPlot, version: Version = None) -> Any:
     """Analysts and up."""
-    return as_json(await exploring.save_plot(services, asker, dataset_id, version, **wanted.model_dump()))
+    drawing = exploring.Drawing(wanted.kind, wanted.x, wanted.y, wanted.by)
+    return as_json(await exploring.save_plot(services, asker, dataset_id, version, drawing, title=wanted.title))
 
 
 @router.get("/{dataset_id}/defaults", response_model=shape(Defaults), summary="What an experiment begins with")
@@ -305,14 +258,3 @@ async def defaults(
 ) -> Any:
     """Settings with label and task guessed from the profile. An empty `label` means none."""
     return as_json(await asyncio.to_thread(experiments.defaults, services, dataset_id, version, label=label, kind=kind))
-
-
-def announced(request: Request) -> int | None:
-    """The size the sender claims."""
-    claimed = request.headers.get("content-length", "")
-    return int(claimed) if claimed.isdecimal() and len(claimed) < 19 else None
-
-
-def attachment(name: str) -> dict[str, str]:
-    """Headers of a download. `name` is our own, of letters that need no quoting."""
-    return {"content-disposition": f'attachment; filename="{name}"'}

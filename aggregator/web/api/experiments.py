@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from aggregator.rows import as_json
-from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
-from aggregator.web.api.datasets import BODY, Renaming, announced
+from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Renaming, Served, list_of, shape
+from aggregator.web.api.files import BODY, Text, Upload
 from aggregator.workbench import experiments, explaining, predictions, results, taking
 from aggregator.workbench.rows import Comparison, EventPage, Experiment, Prediction, Promotion
 
@@ -55,6 +55,10 @@ class Matching(BaseModel):
     rename: dict[str, str] | None = None
     rename_alike: bool = False
     fill_missing: bool = False
+
+    def how(self) -> predictions.Matching:
+        """As predictions take it."""
+        return predictions.Matching(self.reasons, self.rename, self.rename_alike, self.fill_missing)
 
 
 class OfDataset(Matching):
@@ -247,7 +251,7 @@ async def explain(  # noqa: PLR0917 - each is a parameter of the request
     method: str,
     model: Model = None,
     row: Annotated[int | None, Query(ge=0)] = None,
-    feature: Annotated[str | None, Query(max_length=256)] = None,
+    feature: Text = None,
     prediction_id: int | None = None,
 ) -> Any:
     """Waits for it (format anomaflow-explanation-1). Methods: shap, shap-row, lime, importance, partial."""
@@ -258,7 +262,16 @@ async def explain(  # noqa: PLR0917 - each is a parameter of the request
 @router.post("/{experiment_id}/predict", response_model=_PREDICTION, status_code=202, summary="Predict a data set")
 async def predict_dataset(services: Served, asker: Asker, experiment_id: int, wanted: OfDataset) -> Any:
     """With the best model, or the one named. Analysts and up."""
-    return as_json(await predictions.predict_dataset(services, asker, experiment_id, **wanted.model_dump()))
+    made = await predictions.predict_dataset(
+        services,
+        asker,
+        experiment_id,
+        model=wanted.model,
+        dataset_id=wanted.dataset_id,
+        version=wanted.version,
+        matching=wanted.how(),
+    )
+    return as_json(made)
 
 
 @router.post(
@@ -266,7 +279,10 @@ async def predict_dataset(services: Served, asker: Asker, experiment_id: int, wa
 )
 async def predict_text(services: Served, asker: Asker, experiment_id: int, wanted: OfText) -> Any:
     """With a line of headings. Analysts and up."""
-    return as_json(await predictions.predict_text(services, asker, experiment_id, **wanted.model_dump()))
+    made = await predictions.predict_text(
+        services, asker, experiment_id, wanted.text, model=wanted.model, matching=wanted.how()
+    )
+    return as_json(made)
 
 
 @router.post("/{experiment_id}/predict/row", response_model=dict[str, Any], summary="Predict one row")
@@ -285,9 +301,8 @@ async def predict_row(services: Served, asker: Asker, experiment_id: int, wanted
 async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
     services: Served,
     asker: Asker,
-    request: Request,
     experiment_id: int,
-    filename: Annotated[str, Query(min_length=1, max_length=1024)],
+    sent: Upload,
     model: Model = None,
     reasons: int = 3,
     rename_alike: bool = False,
@@ -298,13 +313,11 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
         services,
         asker,
         experiment_id,
-        request.stream(),
-        filename=filename,
+        sent.chunks,
+        filename=sent.filename,
         model=model,
-        reasons=reasons,
-        rename_alike=rename_alike,
-        fill_missing=fill_missing,
-        announced=announced(request),
+        matching=predictions.Matching(reasons, None, rename_alike, fill_missing),
+        announced=sent.announced,
     )
     return as_json(made)
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from aggregator.rows import as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Served, list_of, shape
-from aggregator.web.api.datasets import attachment
+from aggregator.web.api.files import attachment
 from aggregator.workbench import predictions
 from aggregator.workbench.rows import Prediction, Preview
 

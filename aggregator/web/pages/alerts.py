@@ -1,8 +1,6 @@
 """The list of alerts: live, filtered, and judged without leaving the keyboard.
 
-The focused row is the cursor, and the browser moves it: a key always means the row that is marked on the screen, also
-while new alerts arrive above it. `Hold` keeps the list still and counts what waits. Filters stand in the address, so
-that a view can be shared.
+`Hold` keeps the list still and counts what waits. Filters stand in the address, so that a view can be shared.
 """
 
 from __future__ import annotations
@@ -13,13 +11,13 @@ from nicegui import ui
 
 from aggregator import queries
 from aggregator.triage.alerts import AlertFilter
-from aggregator.web.pages import alert_rows, parts, tables, verdicts, wording
+from aggregator.web.pages import alert_rows, parts, tables, triage, verdicts, wording
 from aggregator.web.pages.visits import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nicegui.events import KeyEventArguments, ValueChangeEventArguments
+    from nicegui.events import ValueChangeEventArguments
 
     from aggregator.rows import Alert
     from aggregator.web.pages.visits import Visit
@@ -53,7 +51,7 @@ class AlertList:
         self.visit = visit
         self.limit = STEP
         self.ids: list[int] = []
-        self.cursor: int | None = None
+        self.keys = triage.Keyboard(visit, opens=lambda key: f"/alerts/{key}", act=self._act)
         self.held = False
         wanted = visit.asked("verdict")
         self.verdict = wanted if wanted in VERDICTS else ""
@@ -74,7 +72,7 @@ class AlertList:
                 label="Alerts, newest first",
                 focusable=True,
                 on_deed=self._deed,
-                on_reach=self._reach,
+                on_reach=self.keys.reach,
             )
             self.nothing = ui.element("div")
             with ui.element("div").classes("line").style("padding: 10px 16px 14px; justify-content: space-between"):
@@ -82,8 +80,7 @@ class AlertList:
                 if self.visit.judges:
                     parts.keys(KEYS)
         self.judge = verdicts.Judge(self.visit, self.refresh)
-        ui.keyboard(self._key, repeating=True, ignore=["input", "select", "textarea"])
-        ui.keyboard(self._enter, repeating=False)
+        self.keys.listen(self.table, self.judge)
         await self.refresh()
         self.visit.follow("alert", "incident", refresh=self.arrive)
 
@@ -137,6 +134,7 @@ class AlertList:
         """Read and show."""
         page = await in_thread(queries.list_alerts, self.visit.services, self.where(), limit=self.limit)
         self.ids = [alert.id for alert in page.items]
+        self.keys.rows = {str(one) for one in self.ids}
         self.table.fill([alert_rows.row(alert, judges=self.visit.judges) for alert in page.items])
         self.more.visible = page.next is not None and self.limit < MOST
         self._summarise(page.items, more=page.next is not None)
@@ -168,35 +166,11 @@ class AlertList:
         if not self.held:
             await self.refresh()
 
-    def _reach(self, key: str) -> None:
-        self.cursor = int(key)
-
-    async def _key(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta:
-            return
-        key = event.key.name.lower() if event.key.name else ""
-        if key in {"j", "k"}:
-            self.table.step(1 if key == "j" else -1)
-        elif not self.visit.judges or event.action.repeat:
-            return
-        elif key == "z":
-            await self.judge.undo_last()
-        elif self.cursor in self.ids and self.cursor is not None:
-            if key == "n":
-                self.judge.ask("alert", self.cursor)
-            elif key in verdicts.KEYS:
-                await self._judge(self.cursor, verdicts.KEYS[key])
-
-    async def _judge(self, alert_id: int, verdict: str) -> None:
-        """Give a verdict and go on to the next alert; go first, because the filter may take the row away."""
-        self.table.step(1)
-        if not await self.judge.give("alert", alert_id, verdict):
-            self.table.go_to(alert_id)
-
-    def _enter(self, event: KeyEventArguments) -> None:
-        if event.action.keydown and event.key.enter and self.cursor in self.ids:
-            ui.navigate.to(f"/alerts/{self.cursor}")
+    async def _act(self, key: str, letter: str) -> None:
+        if letter == "n":
+            self.judge.ask("alert", int(key))
+        elif letter in verdicts.KEYS:
+            await self.keys.judged(key, self.judge.give("alert", int(key), verdicts.KEYS[letter]))
 
     async def _deed(self, key: str, name: str) -> None:
         await self.judge.act("alert", int(key), name)

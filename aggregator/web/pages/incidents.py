@@ -12,13 +12,13 @@ from nicegui import ui
 from aggregator import queries
 from aggregator.triage.cases import IncidentFilter
 from aggregator.triage.incidents import KINDS
-from aggregator.web.pages import handled, parts, tables, verdicts, wording
+from aggregator.web.pages import handled, parts, tables, triage, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from nicegui.events import KeyEventArguments, ValueChangeEventArguments
+    from nicegui.events import ValueChangeEventArguments
 
     from aggregator.rows import Incident
     from aggregator.web.pages.visits import Visit
@@ -102,8 +102,7 @@ class IncidentList:
 
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
-        self.ids: list[int] = []
-        self.cursor: int | None = None
+        self.keys = triage.Keyboard(visit, opens=lambda key: f"/incidents/{key}", act=self._act)
         self.wanted = {name: visit.asked(name) for name in ("state", "kind", "verdict", "care", "host")}
         for name, known in (("state", STATES), ("kind", KINDS), ("verdict", VERDICTS), ("care", CARE)):
             if self.wanted[name] not in known:
@@ -122,7 +121,7 @@ class IncidentList:
                 label="Incidents, latest activity first",
                 focusable=True,
                 on_deed=self._deed,
-                on_reach=self._reach,
+                on_reach=self.keys.reach,
             )
             self.nothing = ui.element("div")
             if self.visit.judges:
@@ -130,8 +129,7 @@ class IncidentList:
                     parts.keys(HELP)
         self.judge = verdicts.Judge(self.visit, self.refresh)
         self.handler = handled.Handler(self.visit, self.judge, self.refresh)
-        ui.keyboard(self._key, repeating=True, ignore=["input", "select", "textarea"])
-        ui.keyboard(self._enter, repeating=False)
+        self.keys.listen(self.table, self.judge)
         await self.refresh()
         self.visit.follow("incident", refresh=self.refresh)
 
@@ -173,7 +171,7 @@ class IncidentList:
         hidden = f", {counts['suppressed']} suppressed" if counts["suppressed"] else ""
         shown = f"{len(page.items)}{'+' if page.next else ''} shown"
         self.summary.text = f"{shown}; {counts['open']} open, {counts['closed']} closed{hidden}"
-        self.ids = [incident.id for incident in page.items]
+        self.keys.rows = {str(incident.id) for incident in page.items}
         self.table.fill([row(incident, judges=self.visit.judges) for incident in page.items])
         self.table.visible = bool(page.items)
         self.nothing.clear()
@@ -187,36 +185,13 @@ class IncidentList:
                 else:
                     parts.empty("No incident fits these filters.", "Loosen one of them.")
 
-    def _reach(self, key: str) -> None:
-        self.cursor = int(key)
-
-    async def _key(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta:
-            return
-        key = event.key.name.lower() if event.key.name else ""
-        if key in {"j", "k"}:
-            self.table.step(1 if key == "j" else -1)
-        elif not self.visit.judges or event.action.repeat:
-            return
-        elif key == "z":
-            await self.judge.undo_last()
-        elif self.cursor in self.ids and self.cursor is not None:
-            await self._do(self.cursor, key)
-
-    async def _do(self, incident_id: int, key: str) -> None:
-        if key == "n":
-            self.judge.ask("incident", incident_id)
-        elif key in handled.KEYS:
-            await self.handler.act(incident_id, handled.KEYS[key])
-        elif key in verdicts.KEYS:
-            self.table.step(1)  # first, because the filter may take the row away
-            if not await self.judge.give("incident", incident_id, verdicts.KEYS[key]):
-                self.table.go_to(incident_id)
-
-    def _enter(self, event: KeyEventArguments) -> None:
-        if event.action.keydown and event.key.enter and self.cursor in self.ids:
-            ui.navigate.to(f"/incidents/{self.cursor}")
+    async def _act(self, key: str, letter: str) -> None:
+        if letter == "n":
+            self.judge.ask("incident", int(key))
+        elif letter in handled.KEYS:
+            await self.handler.act(int(key), handled.KEYS[letter])
+        elif letter in verdicts.KEYS:
+            await self.keys.judged(key, self.judge.give("incident", int(key), verdicts.KEYS[letter]))
 
     async def _deed(self, key: str, name: str) -> None:
         if name in handled.KEYS.values():

@@ -50,6 +50,25 @@ def heading(title: str, sub: str = "") -> Iterator[None]:
         yield
 
 
+def trail(*steps: tuple[str, str]) -> None:
+    """Where a page is: names from the outermost on, each with its address, or none where it leads nowhere."""
+    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
+        for place, (name, address) in enumerate(steps):
+            if place:
+                text("span", "/")
+            if address:
+                link(name, address)
+            else:
+                text("span", name)
+
+
+def progress(fraction: float, said: str, *, name: str = "Progress") -> None:
+    """How far something is: a bar for `fraction` (0 to 1), which `name` says to screen readers, and a line."""
+    bar = ui.linear_progress(value=fraction, show_value=False, size="6px").props("rounded instant-feedback")
+    bar.props["aria-label"] = f"{name} {fraction * 100:.0f} %"
+    text("p", said, "muted")
+
+
 @contextlib.contextmanager
 def panel(title: str = "", *, flush: bool = False) -> Iterator[ui.element]:
     """A bordered part of a page; yields its head row, for buttons beside the title. `flush` suits tables."""

@@ -67,9 +67,7 @@ def _job(visit: Visit, job: Job) -> None:
             parts.button("Cancel", lambda: _cancel(visit, job), kind="danger")
     if running:
         stage = f"{job.stage}: {job.message}" if job.message else job.stage
-        bar = ui.linear_progress(value=job.fraction, show_value=False, size="6px").props("rounded instant-feedback")
-        bar.props["aria-label"] = f"Training progress {job.fraction * 100:.0f} %"
-        parts.text("p", f"{job.fraction * 100:.0f} %, {stage}", "muted")
+        parts.progress(job.fraction, f"{job.fraction * 100:.0f} %, {stage}", name="Training progress")
     elif job.message:
         parts.text("p", job.message if job.state is JobState.SUCCEEDED else f"It ended while {job.message}.")
     if job.error:

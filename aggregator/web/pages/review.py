@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Final
 from nicegui import ui
 
 from aggregator.learning import teaching
-from aggregator.web.pages import parts, tables, verdicts, wording
+from aggregator.web.pages import parts, tables, triage, verdicts, wording
 from aggregator.web.pages.tables import Cell, Column, Deed, Row
 from aggregator.web.pages.visits import in_thread
 
 if TYPE_CHECKING:
-    from nicegui.events import KeyEventArguments
-
     from aggregator.learning.lessons import FrozenSet, LabelDay, Question
     from aggregator.web.pages.visits import Visit
 
@@ -70,7 +68,7 @@ class Review:
     def __init__(self, visit: Visit) -> None:
         self.visit = visit
         self.asked: dict[str, Question] = {}
-        self.cursor: str | None = None
+        self.keys = triage.Keyboard(visit, opens=lambda key: _address(self.asked[key]), act=self._act)
 
     async def build(self) -> None:
         """Put the lists on the page and keep them current."""
@@ -82,7 +80,7 @@ class Review:
                 label="Flows whose verdict would teach most",
                 focusable=True,
                 on_deed=self._deed,
-                on_reach=self._reach,
+                on_reach=self.keys.reach,
             )
             self.nothing = ui.element("div")
             if self.visit.judges:
@@ -100,7 +98,7 @@ class Review:
             ).style("padding: 0 16px 14px; margin: 0")
             self.sets = tables.Table(_SET_COLUMNS, label="Frozen sets")
         self.judge = verdicts.Judge(self.visit, self.refresh)
-        ui.keyboard(self._key, repeating=False, ignore=["input", "select", "textarea"])
+        self.keys.listen(self.table, self.judge)
         await self.refresh()
         self.visit.follow("alert", "incident", refresh=self.refresh, together_s=TOGETHER_S)
 
@@ -110,6 +108,7 @@ class Review:
         days = await in_thread(teaching.labels_per_day, self.visit.services)
         sets = await in_thread(teaching.list_sets, self.visit.services)
         self.asked = {question.flow_id: question for question in queue.items}
+        self.keys.rows = self.asked
         self.table.fill([_row(question, judges=self.visit.judges) for question in queue.items])
         self.table.visible = bool(queue.items)
         alerts = sum(1 for question in queue.items if question.alert_id is not None)
@@ -131,33 +130,13 @@ class Review:
         self.sets.fill([_set(one) for one in sets])
         self.sets.visible = bool(sets)
 
-    def _reach(self, key: str) -> None:
-        self.cursor = key
+    async def _act(self, key: str, letter: str) -> None:
+        if letter in KEYS:
+            await self.keys.judged(key, self.judge.give_flow(key, KEYS[letter]))
 
     async def _deed(self, key: str, name: str) -> None:
-        await self._give(key, name)
-
-    async def _key(self, event: KeyEventArguments) -> None:
-        held = event.modifiers
-        if not event.action.keydown or held.ctrl or held.alt or held.meta:
-            return
-        key = event.key.name.lower() if event.key.name else ""
-        if key in {"j", "k"}:
-            self.table.step(1 if key == "j" else -1)
-        elif key == "enter" and self.cursor in self.asked:
-            ui.navigate.to(_address(self.asked[self.cursor]))
-        elif self.visit.judges and key == "z":
-            await self.judge.undo_last()
-        elif self.visit.judges and key in KEYS and self.cursor in self.asked:
-            self.table.step(1)
-            await self._give(self.cursor, KEYS[key])
-
-    async def _give(self, flow_id: str, verdict: str) -> None:
-        question = self.asked.get(flow_id)
-        if question is None or verdict not in KEYS.values():
-            return
-        if not await self.judge.give_flow(flow_id, verdict):
-            self.table.go_to(flow_id)
+        if key in self.asked and name in KEYS.values() and not await self.judge.give_flow(key, name):
+            self.table.go_to(key)
 
 
 def _row(question: Question, *, judges: bool) -> Row:

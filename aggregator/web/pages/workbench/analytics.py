@@ -41,12 +41,12 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
     one = found.dataset
     numbers = [column.name for column in found.columns if column.type in _NUMBERS]
     every = [column.name for column in found.columns]
-    drawn: dict[str, Any] = {}
+    drawn: list[exploring.Drawing] = []
 
-    def asked() -> dict[str, Any]:
+    def asked() -> exploring.Drawing:
         wanted = WANTS[str(kind.value)]
         given = {"x": x.value, "y": y.value, "by": None if by.value == x.value and "x" in wanted else by.value}
-        return {"kind": kind.value, **{name: given[name] or None for name in wanted}}
+        return exploring.Drawing(str(kind.value), **{name: given[name] or None for name in wanted})
 
     def turned() -> None:
         wanted = WANTS[str(kind.value)]
@@ -57,18 +57,18 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
     async def draw() -> None:
         with visit.acting() as actor:
             busy.visible = True
+            wanted = asked()  # once: the choices may change while it is drawn, and what is saved is what is seen
             try:
-                plot = await exploring.plot(visit.services, actor, one.id, one.version, **asked())
+                plot = await exploring.plot(visit.services, actor, one.id, one.version, wanted)
             finally:
                 busy.visible = False
-            drawn.clear()
-            drawn.update(asked())
+            drawn[:] = [wanted]
             _put(place, plot)
             keep.set_enabled(True)
 
     async def save() -> None:
         with visit.acting() as actor:
-            await exploring.save_plot(visit.services, actor, one.id, one.version, **drawn)
+            await exploring.save_plot(visit.services, actor, one.id, one.version, drawn[0])
             await saved.refresh()
             ui.notify("Saved with the data set", type="positive")
 

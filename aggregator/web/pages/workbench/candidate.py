@@ -44,13 +44,10 @@ async def build(visit: Visit) -> None:
     one = await in_thread(experiments.get_experiment, services, experiment_id)
     found = await in_thread(results.model_detail, services, experiment_id, name)
     result = await in_thread(results.result, services, experiment_id)
-    entry = found.get("entry") or {}
+    entry, file = found.get("entry") or {}, found.get("file") or {}
     if not entry:
         raise NotFound(f"run {experiment_id} has no model {name!r}")
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.name, f"/workbench/experiments/{one.id}")
+    parts.trail(("Workbench", "/workbench"), (one.name, f"/workbench/experiments/{one.id}"))
     with parts.heading(str(found.get("title") or name), "the pick of this run" if name == result.get("best") else ""):
         if visit.may(Role.ANALYST):
             target = wording.link(f"/workbench/experiments/{one.id}/predict", model=name)
@@ -72,9 +69,8 @@ async def build(visit: Visit) -> None:
         _history(found["history"])
     if visit.may(Role.ANALYST):
         with parts.panel("Why does it say so?"):
-            _explain(visit, one, name)
+            _explain(visit, one, name, [str(column["name"]) for column in file.get("columns", ())])
     with parts.panel("Take it away"):
-        file = found.get("file") or {}
         settings = entry.get("params") or {}
         parts.facts(
             (
@@ -137,8 +133,7 @@ def _history(rows: list[dict[str, Any]]) -> None:
         grid.of_objects("Epoch by epoch", rows, {key: title for key, title in HISTORY.items() if key in rows[0]})
 
 
-def _explain(visit: Visit, one: Experiment, name: str) -> None:
-    columns = experiments_columns(visit, one, name)
+def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> None:
 
     def turned() -> None:
         row.visible = method.value in OF_A_ROW
@@ -168,12 +163,6 @@ def _explain(visit: Visit, one: Experiment, name: str) -> None:
         busy.visible = False
     place = ui.element("div")
     turned()
-
-
-def experiments_columns(visit: Visit, one: Experiment, name: str) -> list[str]:
-    """Columns a model of the run looks at."""
-    file = results.model_detail(visit.services, one.id, name).get("file") or {}
-    return [str(column["name"]) for column in file.get("columns", ())]
 
 
 def _answer(place: ui.element, found: dict[str, Any]) -> None:

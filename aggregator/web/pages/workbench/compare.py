@@ -23,8 +23,7 @@ async def build(visit: Visit) -> None:
         raise Invalid("tick two to six experiments on the workbench's page to compare them")
     found = await in_thread(results.compare, visit.services, [int(one) for one in asked])
     runs = found.experiments
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
+    parts.trail(("Workbench", "/workbench"))
     with parts.heading("Compare", ", ".join(f"run {run.id}" for run in runs)):
         pass
     parts.notice(sentence(found.note), "info" if found.same_data else "warn")

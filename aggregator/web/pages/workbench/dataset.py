@@ -51,10 +51,7 @@ async def build(visit: Visit) -> None:
         if found.dataset.state == "ready":
             await _views(visit, found)
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.text("span", "Data set")
+    parts.trail(("Workbench", "/workbench"), ("Data set", ""))
     standing()
     await content()
     visit.follow("dataset", refresh=refresh)
@@ -95,9 +92,7 @@ def _standing(visit: Visit, found: DatasetDetail) -> None:
 
 
 def _bar(one: Dataset) -> None:
-    bar = ui.linear_progress(value=one.fraction, show_value=False, size="6px").props("rounded instant-feedback")
-    bar.props["aria-label"] = f"{one.fraction * 100:.0f} %"
-    parts.text("p", words.progress_of(one) or words.shape(one), "muted")
+    parts.progress(one.fraction, words.progress_of(one) or words.shape(one))
 
 
 async def _views(visit: Visit, found: DatasetDetail) -> None:

@@ -26,18 +26,17 @@ async def build(visit: Visit) -> None:
     """The page."""
     services, experiment_id = visit.services, visit.number("experiment_id")
     one = await in_thread(experiments.get_experiment, services, experiment_id)
-    shown: tuple[Any, ...] = ()
+    shown = _state(one)
     epochs = Epochs(visit, experiment_id)
 
     async def refresh() -> None:
         nonlocal one, shown
         one = await in_thread(experiments.get_experiment, services, experiment_id)
         top.refresh()
-        now = (one.state, one.models_done, one.best, one.name)
         if one.kind == "dl":
             await live.refresh()
-        if now != shown:
-            shown = now
+        if _state(one) != shown:
+            shown = _state(one)
             await found.refresh()
 
     @ui.refreshable
@@ -56,10 +55,7 @@ async def build(visit: Visit) -> None:
         if result:
             _result(one, result)
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.dataset_name, f"/workbench/datasets/{one.dataset_id}")
+    parts.trail(("Workbench", "/workbench"), (one.dataset_name, f"/workbench/datasets/{one.dataset_id}"))
     top()
     await live()
     await found()
@@ -75,6 +71,10 @@ async def build(visit: Visit) -> None:
     visit.follow("experiment", refresh=refresh, together_s=0.7)
 
 
+def _state(one: Experiment) -> tuple[Any, ...]:
+    return (one.state, one.models_done, one.best, one.name)
+
+
 def _top(visit: Visit, one: Experiment) -> None:
     busy = words.under_way(one.state)
     with parts.heading(one.name, f"{words.KINDS.get(one.kind, one.kind)} on {one.dataset_name}"):
@@ -87,9 +87,7 @@ def _top(visit: Visit, one: Experiment) -> None:
         if visit.may(Role.ANALYST):
             _deeds(visit, one, busy=busy)
     if busy:
-        bar = ui.linear_progress(value=one.fraction, show_value=False, size="6px").props("rounded instant-feedback")
-        bar.props["aria-label"] = f"Progress {one.fraction * 100:.0f} %"
-        parts.text("p", words.progress(one), "muted")
+        parts.progress(one.fraction, words.progress(one))
     if one.error:
         parts.notice(sentence(one.error), "bad")
 

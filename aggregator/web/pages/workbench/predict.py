@@ -61,10 +61,7 @@ async def build(visit: Visit) -> None:
     async def arrived(answer: dict[str, Any]) -> None:
         ui.navigate.to(f"/workbench/predictions/{answer['id']}")
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.name, f"/workbench/experiments/{one.id}")
+    parts.trail(("Workbench", "/workbench"), (one.name, f"/workbench/experiments/{one.id}"))
     with parts.heading("Predict", f"with {titles.get(model, model)}"):
         if len(titles) > 1:
             other = ui.select(titles, value=model if model in titles else None, label="Model")

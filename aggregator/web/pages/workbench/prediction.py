@@ -46,12 +46,11 @@ async def build(visit: Visit) -> None:
             if summary:
                 await _show(visit, one, summary)
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(one.experiment_name, f"/workbench/experiments/{one.experiment_id}")
-        parts.text("span", "/")
-        parts.link("Predict", wording.link(f"/workbench/experiments/{one.experiment_id}/predict", model=one.model))
+    parts.trail(
+        ("Workbench", "/workbench"),
+        (one.experiment_name, f"/workbench/experiments/{one.experiment_id}"),
+        ("Predict", wording.link(f"/workbench/experiments/{one.experiment_id}/predict", model=one.model)),
+    )
     top()
     await found()
     shown = str(one.state)
@@ -84,9 +83,7 @@ def _top(visit: Visit, one: Prediction) -> None:
 
             parts.button("Cancel", cancel, kind="danger")
     if words.under_way(one.state):
-        bar = ui.linear_progress(value=one.fraction, show_value=False, size="6px").props("rounded instant-feedback")
-        bar.props["aria-label"] = f"Progress {one.fraction * 100:.0f} %"
-        parts.text("p", words.progress(one), "muted")
+        parts.progress(one.fraction, words.progress(one))
     if one.error:
         parts.notice(sentence(one.error), "bad")
 

@@ -197,10 +197,7 @@ async def build(visit: Visit) -> None:
             await (setup.begin() if settings is None else setup.take(settings))
             form.refresh()
 
-    with ui.element("nav").classes("trail").props('aria-label="Where this is"'):
-        parts.link("Workbench", "/workbench")
-        parts.text("span", "/")
-        parts.link(found.dataset.name, f"/workbench/datasets/{found.dataset.id}")
+    parts.trail(("Workbench", "/workbench"), (found.dataset.name, f"/workbench/datasets/{found.dataset.id}"))
     with parts.heading("New experiment", f"on {found.dataset.name}: {words.shape(found.dataset)}"):
         if visit.may(Role.ANALYST):
             start = parts.button("Start", setup.start, icon="play_arrow", kind="main")
