@@ -45,6 +45,13 @@ def add_captures(kinds: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("--seeds", type=positive, default=3, help="how many splits, at least three (default 3)")
     parser.add_argument(
+        "--first-seed",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="seeds are counted from here; what was settled by some seeds is confirmed only by others (default 1)",
+    )
+    parser.add_argument(
         "--fit-share", type=rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
     )
     parser.add_argument(
@@ -127,6 +134,7 @@ def run_captures(options: argparse.Namespace, progress: Progress, clock: Callabl
         manifest=options.manifest,
         alpha=options.alpha,
         seeds=options.seeds,
+        first_seed=options.first_seed,
         fit_share=options.fit_share,
         by_network=options.hold_out == "networks",
         recalibrated=options.recalibrate,

@@ -50,12 +50,18 @@ class Plan:
     manifest: Path
     alpha: float = 5e-3
     seeds: int = 3
+    first_seed: int = 1
     fit_share: float = 0.6
     by_network: bool = False
     recalibrated: bool = True
     epochs: int = 60
     flows_per_day: float = examine.FLOWS_PER_DAY
     work: Path | None = None
+
+    @property
+    def deals(self) -> range:
+        """The seeds that deal."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,7 @@ def rounds(entries: list[truth.Entry], plan: Plan) -> list[Round]:
 def _by_capture(benign: list[truth.Entry], plan: Plan) -> Iterator[Round]:
     count = round(plan.fit_share * len(benign))
     if 0 < count < len(benign):
-        for seed in range(1, plan.seeds + 1):
+        for seed in plan.deals:
             order = np.random.default_rng(seed).permutation(len(benign))[:count]
             yield Round(f"seed-{seed}", seed, tuple(benign[number] for number in sorted(order)))
 
@@ -91,7 +97,7 @@ def _by_network(benign: list[truth.Entry], plan: Plan) -> Iterator[Round]:
     networks = sorted({entry.network for entry in benign})
     if len(networks) < 2:
         return
-    for seed in range(1, plan.seeds + 1):
+    for seed in plan.deals:
         for number, network in enumerate(networks):
             others = tuple(entry for entry in benign if entry.network != network)
             yield Round(f"without-{number}-seed-{seed}", seed, others)
@@ -112,6 +118,7 @@ def run(plan: Plan, progress: Progress, clock: Callable[[], int]) -> dict[str, A
         "alpha": plan.alpha,
         "hold_out": "networks" if plan.by_network else "captures",
         "seeds": plan.seeds,
+        "first_seed": plan.first_seed,
         "fit_share": None if plan.by_network else plan.fit_share,
         "epochs": plan.epochs,
         "recalibrated": plan.recalibrated,

@@ -31,6 +31,13 @@ def add_arguments(kinds: Any) -> argparse.ArgumentParser:
     parser.add_argument("--incidents", type=positive, default=50, help="verdicts that are given (default 50)")
     parser.add_argument("--seeds", type=positive, default=3, help="how many deals (default 3)")
     parser.add_argument(
+        "--first-seed",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="seeds are counted from here; what was settled by some seeds is confirmed only by others (default 1)",
+    )
+    parser.add_argument(
         "--fit-share", type=rate, default=0.6, help="share of the benign captures that are fitted on (default 0.6)"
     )
     parser.add_argument("--alpha", type=rate, default=5e-3, help="rate at which flows alert (default 0.005)")
@@ -49,6 +56,7 @@ def run(options: argparse.Namespace, progress: Progress) -> ExitCode:
         manifest=options.manifest,
         incidents=options.incidents,
         seeds=options.seeds,
+        first_seed=options.first_seed,
         fit_share=options.fit_share,
         alpha=options.alpha,
         epochs=options.epochs,

@@ -33,6 +33,7 @@ class Plan:
     manifest: Path
     incidents: int = 50
     seeds: int = 3
+    first_seed: int = 1
     fit_share: float = 0.6
     alpha: float = 5e-3
     epochs: int = 60

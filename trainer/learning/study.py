@@ -66,13 +66,19 @@ def measure(plan: Plan, progress: Callable[[float, str], None]) -> dict[str, Any
     rounds = []
     for number in range(plan.seeds):
         progress(0.2 + 0.8 * number / plan.seeds, f"seed {number + 1} of {plan.seeds}")
-        rounds.append(_round(captures, plan, number + 1))
+        rounds.append(_round(captures, plan, plan.first_seed + number))
     ways = {way: [{**entry, **entry["ways"][way]} for entry in rounds] for way in WAYS}
     return {
         "benchmark": "learning",
         "manifest": plan.manifest.name,
         "feature_digest": contract.DIGEST,
-        "asked": {"incidents": plan.incidents, "seeds": plan.seeds, "fit_share": plan.fit_share, "alpha": plan.alpha},
+        "asked": {
+            "incidents": plan.incidents,
+            "seeds": plan.seeds,
+            "first_seed": plan.first_seed,
+            "fit_share": plan.fit_share,
+            "alpha": plan.alpha,
+        },
         "summary": {way: summarise(ways[way]) for way in WAYS},
         "rounds": ways,
     }

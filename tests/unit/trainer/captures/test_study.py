@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def test_a_split_is_by_whole_captures_and_seeded() -> None:
     assert [len(one.fit) for one in first] == [6, 6, 6]
     assert len({tuple(entry.name for entry in one.fit) for one in first}) == 3
     assert all(entry.label == "benign" for one in first for entry in one.fit)
+
+
+@pytest.mark.parametrize("by_network", [False, True])
+def test_fresh_seeds_continue_where_the_others_ended(by_network: bool) -> None:
+    """Seeds 1 to 3 are seeds 1 and 2, then seed 3: what is asked in parts is the same as in one piece."""
+    plan = study.Plan(Path("m.csv"), seeds=3, by_network=by_network)
+    parts = [study.rounds(_entries(), replace(plan, seeds=count, first_seed=at)) for at, count in ((1, 2), (3, 1))]
+    assert parts[0] + parts[1] == study.rounds(_entries(), plan)
 
 
 def test_one_network_after_the_other_is_left_out() -> None:
