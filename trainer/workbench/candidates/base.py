@@ -1,11 +1,13 @@
 """What a candidate is: one contract for trees, neighbours, networks and detectors; tests/contract judges them all.
 
 - The constructor only remembers; `fit` does the work and returns the candidate; what was fitted ends in an underscore.
-- A *classifier* answers `chances` [n, K] that sum to one, in the order of `Prepared.classes`. A *detector* answers
-  `strangeness` [n], finite, higher is stranger. `judges` says which of the two it is.
+- A `Classifier` answers `chances` [n, K] that sum to one, in the order of `Prepared.classes`. A `Detector` answers
+  `strangeness` [n], finite, higher is stranger. `Described.judges` says which of the two `make` gives.
 - Inputs are encoded rows: float32, finite, `[n, F]`, in the order of `Prepared.names`.
 - `to_onnx` is the fitted candidate as a graph: input `features` [n, F] float32; output `chances` [n, K] float32, or
   `strangeness` [n] float32. What a run keeps, predicts with and explains is always that graph, never a Python object.
+- What else a fit has to say, a candidate may have as `note_` (a sentence for people), `unfinished_` (cut off in its
+  epochs) and `rounds_` (of boosting); whoever fits looks for them.
 - A candidate that goes through epochs tells each one, looks at `Told.stop` after it, and puts checkpoints into
   `Told.folder`, from which another `fit` with the same data goes on.
 """
@@ -13,7 +15,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +72,7 @@ class Described:
     """As people call it, such as `Random forest`."""
     judges: Judges
     kind: Literal["ml", "dl"]
-    make: Callable[[dict[str, Any], int], Candidate]
+    make: Callable[[dict[str, Any], int], Classifier | Detector]
     """From hyper-parameters (defaults for those not named) and a seed."""
     space: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """Values worth trying in a search, by hyper-parameter."""
@@ -79,20 +81,30 @@ class Described:
 
 
 class Candidate(Protocol):
-    """See the top of this module."""
+    """What both kinds do. See the top of this module."""
 
     def fit(self, data: Prepared, told: Told) -> Self:
         """Learn from `data.fit`; `data.select` only says when to stop."""
         ...
 
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[n, K]` of a classifier."""
-        ...
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[n]` of a detector."""
-        ...
-
     def to_onnx(self) -> Any:
         """An `onnx.ModelProto`, as described at the top."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Candidate, Protocol):
+    """Tells classes apart."""
+
+    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[n, K]`."""
+        ...
+
+
+@runtime_checkable
+class Detector(Candidate, Protocol):
+    """Finds what is strange."""
+
+    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[n]`."""
         ...

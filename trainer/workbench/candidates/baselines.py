@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class MostFrequent:
-    """Gives every row the classes' shares among the fit rows. See `base.Candidate`."""
+    """Gives every row the classes' shares among the fit rows. See `base.Classifier`."""
 
     def __init__(self) -> None:
         self.shares_: NDArray[np.float32] | None = None
@@ -34,10 +34,6 @@ class MostFrequent:
         """The same for every row."""
         shares = learned(self.shares_)
         return np.repeat(shares[None, :], len(rows), axis=0)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The shares, once a row."""

@@ -36,7 +36,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 class Boosting:
-    """See the top of this module and `base.Candidate`. `rounds` fixes the number of trees a class."""
+    """See the top of this module and `base.Classifier`. `rounds` fixes the number of trees a class."""
 
     def __init__(self, given: dict[str, Any], seed: int) -> None:
         given = dict(given)
@@ -89,10 +89,6 @@ class Boosting:
             self.booster_.predict(rows, num_iteration=self.rounds_, num_threads=_THREADS), dtype=np.float32
         )
         return found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """All trees as one ensemble, then a softmax, or a sigmoid of two classes."""

@@ -22,7 +22,7 @@ _BLOCK: Final = 16_384
 
 
 class Learner:
-    """An estimator made by `make(hyper-parameters, seed)`, of `most` fit rows at most. See `base.Candidate`."""
+    """An estimator made by `make(hyper-parameters, seed)`, of `most` fit rows at most. See `base.Classifier`."""
 
     def __init__(
         self, make: Callable[[dict[str, Any], int], Any], given: dict[str, Any], seed: int, *, most: int | None = None
@@ -59,10 +59,6 @@ class Learner:
             part = self.model_.predict_proba(rows[start : start + _BLOCK])
             answer[start : start + _BLOCK, self.model_.classes_] = part
         return answer
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The estimator's graph."""
@@ -172,10 +168,6 @@ class Nearest:
         if self.runner_ is None:
             raise NotFitted("fit this candidate before it is asked")
         return self.runner_(rows)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The graph."""

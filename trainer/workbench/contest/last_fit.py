@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from trainer.workbench.candidates.base import Told
+from trainer.workbench.candidates.base import Classifier, Told
 from trainer.workbench.candidates.blend import NAME as BLEND
 from trainer.workbench.contest import blending
-from trainer.workbench.contest.fitting import fewer
+from trainer.workbench.contest.fitting import Fitted, fewer
 from trainer.workbench.contest.turn import keep
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described, Prepared
+    from trainer.workbench.candidates.base import Prepared
     from trainer.workbench.contest.board import Entry
     from trainer.workbench.contest.course import Course
 
@@ -46,10 +46,7 @@ def last_fit(course: Course) -> None:
     data = _together(prepared)
     try:
         again = [_fitted(course, one, data) for one in members]
-        if name == BLEND:
-            _replace(course, blending.described(course, members), blending.blended(course, again), entry)
-        else:
-            _replace(course, asked.candidates[name], again[0], entry)
+        _replace(course, blending.blended(course, again) if name == BLEND else Fitted(again[0]), entry)
     except Exception as error:  # noqa: BLE001 - the fit before stays what counts
         course.notes.append(f"{entry.title} could not be fitted once more on all rows: {error}")
         return
@@ -59,23 +56,23 @@ def last_fit(course: Course) -> None:
     )
 
 
-def _fitted(course: Course, name: str, data: Prepared) -> Candidate:
+def _fitted(course: Course, name: str, data: Prepared) -> Classifier:
     seed = course.asked.settings.seed
     before = course.fitted[name]
     given = dict(course.entries[name].params)
-    rounds = getattr(before, "rounds_", None)
-    if rounds is not None:
-        given["rounds"] = max(round(rounds * _MORE_ROUNDS), 1)
-    learnt = getattr(before, "learnt_", None)
-    if learnt is not None:
-        data, _ = fewer(data, int(_MORE_ROWS * learnt), seed)
-    return course.asked.candidates[name].make(given, seed).fit(data, Told())
+    if before.rounds is not None:
+        given["rounds"] = max(round(before.rounds * _MORE_ROUNDS), 1)
+    if before.learnt is not None:
+        data, _ = fewer(data, int(_MORE_ROWS * before.learnt), seed)
+    again = course.asked.candidates[name].make(given, seed).fit(data, Told())
+    assert isinstance(again, Classifier)  # noqa: S101 - only the best of a run that tells classes apart is fitted again
+    return again
 
 
-def _replace(course: Course, described: Described, candidate: Candidate, entry: Entry) -> None:
-    """Keep `candidate` in place of what `entry` tells of; the entry changes only when all of it went well."""
+def _replace(course: Course, fitted: Fitted, entry: Entry) -> None:
+    """Keep `fitted` in place of what `entry` tells of; the entry changes only when all of it went well."""
     again = replace(entry)
-    keep(course, described, candidate, again, [])
+    keep(course, fitted, again)
     again.select, again.loss = entry.select, entry.loss
     course.save(again)
     course.entries[entry.name] = again

@@ -44,13 +44,11 @@ class Plan:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-class Classifier:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+class Network:
+    """See `candidates.base.Classifier`. `history_` has a row an epoch, `parameters_` counts what was trained.
 
     `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
     """
-
-    judges = "classes"
 
     def __init__(self, plan: Plan, params: dict[str, Any], seed: int) -> None:
         self.plan = plan
@@ -93,11 +91,6 @@ class Classifier:
         """`[n, K]`, in the order of the classes. Raises `NotFitted`."""
         answer = fitted(self, self.answer_)
         return fitting.answered(answer, np.asarray(rows, dtype=np.float32))
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none. Raises `TypeError`."""
-        del rows
-        raise TypeError(f"{self.plan.title} tells classes apart; ask it for chances")
 
     def to_onnx(self) -> Any:
         """The whole as a graph: `features` to `chances`. Raises `NotFitted`."""

@@ -61,12 +61,10 @@ class Rebuilt:
 
 
 class Rebuilder:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+    """See `candidates.base.Detector`. `history_` has a row an epoch, `parameters_` counts what was trained.
 
     `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
     """
-
-    judges = "strangeness"
 
     def __init__(self, kind: Rebuilt, params: dict[str, Any], seed: int) -> None:
         self.kind = kind
@@ -95,11 +93,6 @@ class Rebuilder:
         self.features_ = data.fit.shape[1]
         self.answer_ = lambda rows: form.strangeness(knots.scores(rows, tf))
         return self
-
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A detector has none. Raises `TypeError`."""
-        del rows
-        raise TypeError(f"{self.kind.title} finds what is strange; ask it for strangeness")
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n]`, higher is stranger. Raises `NotFitted`."""

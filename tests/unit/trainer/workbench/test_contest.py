@@ -25,7 +25,7 @@ from trainer.workbench.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.workbench.candidates.base import Candidate
+    from trainer.workbench.candidates.base import Classifier
 
 CATALOGUE = catalogue()
 FEW = {name: CATALOGUE[name] for name in ("most-frequent", "stump", "lightgbm", "decision-tree")}
@@ -63,7 +63,7 @@ def contest(
 
 
 def failing(described: Described, error: BaseException) -> Described:
-    def make(_given: dict[str, Any], _seed: int) -> Candidate:
+    def make(_given: dict[str, Any], _seed: int) -> Classifier:
         raise error
 
     return replace(described, make=make)
@@ -150,7 +150,7 @@ def test_a_cut_off_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
 def test_a_stop_file_ends_the_run_with_what_there_is(tmp_path: Path) -> None:
     """Candidates not begun are skipped, and the best of those done is chosen."""
 
-    def stops(given: dict[str, Any], seed: int) -> Candidate:
+    def stops(given: dict[str, Any], seed: int) -> Classifier:
         (tmp_path / "stop").touch()
         return FEW["lightgbm"].make(given, seed)
 
@@ -167,7 +167,7 @@ def test_no_fit_begins_when_the_budget_is_used_up(tmp_path: Path) -> None:
     """What came before counts; the rest is skipped and says what to do."""
     time = Time()
 
-    def slow(given: dict[str, Any], seed: int) -> Candidate:
+    def slow(given: dict[str, Any], seed: int) -> Classifier:
         time.now += 98.0
         return FEW["lightgbm"].make({"rounds": 5, **given}, seed)
 
@@ -188,7 +188,7 @@ def test_a_search_keeps_better_settings_and_never_worse_ones(tmp_path: Path) -> 
     """Tries are counted; the log loss of what is kept is at most that of the defaults."""
     time = Time()
 
-    def ticks(given: dict[str, Any], seed: int) -> Candidate:
+    def ticks(given: dict[str, Any], seed: int) -> Classifier:
         time.now += 4.0
         return FEW["decision-tree"].make(given, seed)
 

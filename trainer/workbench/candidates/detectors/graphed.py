@@ -47,10 +47,6 @@ class Graphed:
             raise NotFitted("fit this candidate before it is asked")
         return self.runner_(rows)
 
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A detector has none."""
-        raise NotImplementedError
-
     def to_onnx(self) -> Any:
         """The graph."""
         if self.model_ is None:
