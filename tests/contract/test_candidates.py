@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from trainer.errors import NotFitted
 from trainer.workbench.candidates.base import Classifier, Detector, Prepared, Told
 from trainer.workbench.candidates.catalogue import catalogue
 from trainer.workbench.candidates.graph import Runner
@@ -58,6 +59,23 @@ def test_a_candidate_is_what_it_says_it_judges_and_nothing_else(name: str) -> No
     """Who asks whether it is a classifier or a detector hears what the settings page heard, before it is fitted."""
     made = ALL[name].make({}, 5)
     assert (isinstance(made, Classifier), isinstance(made, Detector)) == (name in CLASSIFIERS, name in DETECTORS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_unfitted_candidate_refuses_to_answer(name: str) -> None:
+    """And has no graph to give."""
+    made = ALL[name].make({}, 5)
+    with pytest.raises(NotFitted, match="call fit first"):
+        answer(made, TEST)
+    with pytest.raises(NotFitted, match="call fit first"):
+        made.to_onnx()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_refuses_rows_without_classes(name: str) -> None:
+    """Rather than learn something else."""
+    with pytest.raises(ValueError, match="needs classes"):
+        CLASSIFIERS[name].make({}, 5).fit(prepared(0), Told())
 
 
 @pytest.mark.parametrize("classes", [2, 3])

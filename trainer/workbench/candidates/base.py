@@ -48,6 +48,13 @@ class Prepared:
     weights: NDArray[np.float32] | None = None
     """What each fit row counts, where classes are balanced by weights."""
 
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """`fit_class` of a task that has classes. Raises `ValueError` of one that has none."""
+        if self.fit_class is None:
+            raise ValueError("a classifier needs classes; this task has none")
+        return self.fit_class
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

@@ -6,11 +6,11 @@ and its time on all of them reckoned from that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.workbench.candidates.base import Told
-from trainer.workbench.candidates.classifiers import sampled
+from trainer.workbench.candidates.sampling import fewer
 
 if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Classifier, Described, Detector, Prepared
@@ -73,20 +73,6 @@ def params(settings: Settings, described: Described, given: dict[str, Any]) -> d
         "learning_rate": settings.learning_rate,
         **given,
     }
-
-
-def fewer(data: Prepared, most: int, seed: int) -> tuple[Prepared, str]:
-    """`data` with `most` fit rows at most, and a sentence if that is not all of them."""
-    at, note = sampled(data, most, seed)
-    return (
-        replace(
-            data,
-            fit=data.fit[at],
-            fit_class=None if data.fit_class is None else data.fit_class[at],
-            weights=None if data.weights is None else data.weights[at],
-        ),
-        note,
-    )
 
 
 def _affordable(course: Course, described: Described, given: dict[str, Any], until: float) -> tuple[Prepared, str]:

@@ -13,8 +13,9 @@ import numpy as np
 
 from trainer.workbench.candidates.base import Classifier, Told
 from trainer.workbench.candidates.blend import NAME as BLEND
+from trainer.workbench.candidates.sampling import fewer
 from trainer.workbench.contest import blending
-from trainer.workbench.contest.fitting import Fitted, fewer
+from trainer.workbench.contest.fitting import Fitted
 from trainer.workbench.contest.turn import keep
 
 if TYPE_CHECKING:

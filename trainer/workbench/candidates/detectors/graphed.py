@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from trainer.errors import NotFitted
+from trainer.detectors.base import fitted
 from trainer.workbench.candidates.graph import Drawing, Runner, finished
 
 if TYPE_CHECKING:
@@ -43,15 +43,11 @@ class Graphed:
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n]`."""
-        if self.runner_ is None:
-            raise NotFitted("fit this candidate before it is asked")
-        return self.runner_(rows)
+        return fitted(self, self.runner_)(rows)
 
     def to_onnx(self) -> Any:
         """The graph."""
-        if self.model_ is None:
-            raise NotFitted("fit this candidate before it is exported")
-        return self.model_
+        return fitted(self, self.model_)
 
     def _learn(self, data: Prepared, told: Told) -> None:
         raise NotImplementedError
