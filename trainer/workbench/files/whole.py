@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer import appearing
 from trainer.errors import ParityError
 from trainer.workbench.candidates.graph import session
-from trainer.workbench.contest.folder import write, write_bytes
+from trainer.workbench.contest.folder import write
 from trainer.workbench.files.prelude import prelude
 from trainer.workbench.rows import encoding
 from trainer.workbench.rows.table import Numbers, Words
@@ -113,6 +114,6 @@ def keep(
             "fitted model gave; choose other settings for it, and report this"
         )
     digest = hashlib.sha256(held).hexdigest()
-    write_bytes(folder / "model.onnx", held)
+    appearing.write(folder / "model.onnx", held)
     write(folder / "model.json", {"format": FORMAT, **told, "columns": encoding.told(encoder), "sha256": digest})
     return Tried(len(held), count / max(took, 1e-9), digest)

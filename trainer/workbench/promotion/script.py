@@ -12,8 +12,8 @@ import pprint
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from trainer import appearing
 from trainer.workbench.candidates.blend import NAME as BLEND
-from trainer.workbench.contest.folder import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,7 +148,7 @@ def script(run: Recorded, name: str, file: str) -> str:
 
 def save(text: str, out: Path) -> None:
     """Write the script by rename. Raises `OutputError`."""
-    write_bytes(out, text.encode())
+    appearing.write(out, text.encode())
 
 
 def _harmless(text: str) -> str:
