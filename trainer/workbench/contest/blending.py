@@ -49,7 +49,7 @@ def blend(course: Course) -> None:
     course.asked.events.model(NAME, TITLE, "started")
     try:
         keep(course, blended(course, [course.classifier(name) for name in members]), entry)
-    except Exception as error:  # noqa: BLE001 - as of every candidate
+    except Exception as error:  # noqa: BLE001 - a blend that fails ends itself only, as any candidate
         fail(course, entry, error)
     else:
         tell_done(course, entry)

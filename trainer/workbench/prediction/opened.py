@@ -133,8 +133,7 @@ class Opened:
                     for wanted, column in zip(self.columns, values, strict=True)
                 }
                 parts.append(np.asarray(self.session.run([self.output], fed)[0], dtype=np.float32))
-        except Exception as error:
-            # onnxruntime raises types of its own for what a graph does not like.
+        except Exception as error:  # onnxruntime raises a dozen types of its own for what a graph does not like
             raise ModelError(
                 f"predicting with {self.title}: onnxruntime says {error}; run the experiment again"
             ) from error
@@ -221,7 +220,7 @@ def _session(data: bytes, folder: Path) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # as many for a file that it does not like
         raise ModelError(
             f"opening model {folder}: onnxruntime refuses it ({error}); run the experiment again"
         ) from error
