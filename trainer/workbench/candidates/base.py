@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Judges = Literal["classes", "strangeness"]
+History = list[dict[str, float]]
+"""A row an epoch: epoch, loss, val_loss, and accuracy (acc, val_acc) where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Told:
     """How a fit speaks and is spoken to."""
 
     epoch: Callable[[dict[str, float]], None] = lambda _row: None
-    """Told a row of history: epoch, loss, val_loss, and accuracy (acc, val_acc) where there is one."""
+    """Told each row of the history."""
     stop: Callable[[], bool] = lambda: False
     """True when the fit should end with what it has: out of time, or a person said stop."""
     seconds_left: Callable[[], float] = lambda: float("inf")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _THREADS: Final = 2
 _BLOCK: Final = 16_384
+_REMEMBERED: Final = 20_000
 _NEAR: Final = 1e-2
 """Added to a squared distance: a known row met again counts much, not infinitely."""
 
@@ -113,15 +114,14 @@ def used(nodes: list[Any], output: str) -> list[Any]:
 
 
 class Nearest:
-    """The shares of classes among the `neighbours` nearest fit rows; at most `most` of them are remembered.
+    """The shares of classes among the `neighbours` nearest fit rows, of which 20,000 at most are remembered.
 
     What is kept is the graph, and it answers in Python, too: a distance is one matrix product.
     """
 
-    def __init__(self, given: dict[str, Any], seed: int, *, most: int = 20_000) -> None:
+    def __init__(self, given: dict[str, Any], seed: int) -> None:
         self.neighbours = int(given.get("neighbours", 5))
         self.closer = bool(given.get("closer_counts_more", True))
-        self.most = most
         self.seed = seed
         self.note_ = ""
         self.model_: Any = None
@@ -129,7 +129,7 @@ class Nearest:
 
     def fit(self, data: Prepared, _told: Told) -> Self:
         """Remember rows and their classes. Raises `ValueError` without any."""
-        at, self.note_ = sampled(data, self.most, self.seed)
+        at, self.note_ = sampled(data, _REMEMBERED, self.seed)
         near = min(self.neighbours, len(at))
         drawing = Drawing()
         squared, places = nearest(drawing, "features", data.fit[at], near)

@@ -13,12 +13,10 @@ from trainer.workbench.candidates.base import Told
 from trainer.workbench.candidates.sampling import fewer
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Classifier, Described, Detector, Prepared
+    from trainer.workbench.candidates.base import Classifier, Described, Detector, History, Prepared
     from trainer.workbench.contest.course import Course
     from trainer.workbench.settings import Settings
 
-History = list[dict[str, float]]
-"""A row an epoch; none of a candidate that learns in one go."""
 OUT_OF_TIME: Final = "More would not have fitted into the time budget."
 """How the note of a candidate ends that was not given all rows."""
 _PILOT: Final = 3000
@@ -35,6 +33,7 @@ class Fitted:
 
     candidate: Classifier | Detector
     history: History = field(default_factory=list)
+    """Empty of a candidate that learns in one go."""
     note: str = ""
     """A sentence for people, such as that it learnt from fewer rows than there are."""
     learnt: int | None = None

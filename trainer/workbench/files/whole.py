@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "anomaflow-file-1"
 _APART: Final = 1e-3
+_TRIED: Final = 2048
+"""Rows a file is tried on, at most."""
 _MAY_DIFFER: Final = 0.002
 """Share of rows that may: two neighbours equally near are parted by the last digit of a sum."""
 
@@ -91,15 +93,14 @@ def keep(
     raw: Rows,
     *,
     expected: NDArray[np.float32],
-    most: int = 2048,
 ) -> Tried:
-    """Try the graph `whole` on `raw` rows and write it with its description. Raises `ParityError`.
+    """Try the graph `whole` on some `raw` rows and write it with its description. Raises `ParityError`.
 
     `expected` are the candidate's own answers for those rows.
     """
     held = whole.SerializeToString()
     run = session(held)
-    count = min(len(raw), len(expected), most)
+    count = min(len(raw), len(expected), _TRIED)
     fed = inputs(encoder, raw, slice(0, count))
     run.run(None, {name: column[:1] for name, column in fed.items()})
     start = time.perf_counter()

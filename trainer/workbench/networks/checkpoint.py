@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainer.workbench.candidates.base import History
+
 FORMAT: Final = "anomaflow-checkpoint-1"
 NAME: Final = "checkpoint.npz"
-
-History = list[dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Prepared, Told
-    from trainer.workbench.networks.checkpoint import History
+    from trainer.workbench.candidates.base import History, Prepared, Told
 
 _MOST_WEIGHT = 100.0
 """No class of two rows may outweigh everything else."""
@@ -45,7 +44,7 @@ class Plan:
 
 
 class Network:
-    """See `candidates.base.Classifier`. `history_` has a row an epoch, `parameters_` counts what was trained.
+    """See `candidates.base.Classifier`. `history_` has a row an epoch.
 
     `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
     """
@@ -57,8 +56,6 @@ class Network:
         self.history_: History = []
         self.unfinished_ = False
         self.note_ = ""
-        self.parameters_: int | None = None
-        self.layout_: Layout | None = None
         self.features_: int | None = None
         self.answer_: Any = None
 
@@ -78,7 +75,6 @@ class Network:
         self.history_ = train(learner, self.hyper, self.seed, told, kept)
         self.unfinished_ = not finished(self.history_, self.hyper)
         self.note_ = remark(self.history_, self.hyper)
-        self.parameters_ = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
         self.features_ = data.fit.shape[1]
 
         def answer(rows: Any) -> Any:
@@ -104,7 +100,6 @@ class Network:
         if self.plan.enters == "scores":
             return lambda rows: knots.scores(rows, tf), (data.fit.shape[1],)
         layout = Layout.fit(fitting.answered(lambda rows: knots.scores(rows, tf), data.fit), data.fit_class)
-        self.layout_ = layout
         return lambda rows: layout.image(knots.scores(rows, tf), tf), (layout.side, layout.side, 1)
 
 

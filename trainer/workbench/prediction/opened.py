@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from trainer.errors import ModelError
+from trainer.workbench.candidates import graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,6 @@ DESCRIPTION: Final = "model.json"
 ORDINARY: Final = "ordinary"
 ANOMALY: Final = "anomaly"
 BATCH_ROWS: Final = 16_384
-_THREADS: Final = 2
 
 Values = Any
 """A column as the graph is fed: float32 `[n]`, NaN where missing; or an object array of texts, empty where missing."""
@@ -211,15 +211,8 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def _session(data: bytes, folder: Path) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return graph.session(data)
     except Exception as error:  # as many for a file that it does not like
         raise ModelError(
             f"opening model {folder}: onnxruntime refuses it ({error}); run the experiment again"

@@ -86,6 +86,11 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     roles = split.split(rows, classes, settings, test_given=test_path is not None, detects=found.detects, features=held)
     if test_path is not None and roles.test is None:
         others = table.read(test_path, max_rows=settings.max_rows, seed=settings.seed)
+        if found.label is not None and found.label not in others.columns:
+            raise TableUnreadable(
+                f"reading the test table: it has no column {found.label!r}, so nothing can be measured on it; "
+                "give a test table with labels, or none, and predict the unlabelled one afterwards"
+            )
         wanted = held if found.label is None else rows.only((*chosen.features, found.label))
         others = table.aligned(_labelled(others, settings.label, notes, "the test table"), wanted, test_path.name)
         test_classes = _classes(others, found)
@@ -156,16 +161,9 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
 
 
 def _labelled(rows: Rows, label: str | None, notes: list[str], where: str) -> Rows:
-    """Rows whose label is known."""
-    if label is None:
+    """Rows whose label is known; all of them where there is no such column."""
+    if label is None or label not in rows.columns:
         return rows
-    if label not in rows.columns:
-        if where == "the table":
-            return rows  # finding the task says what there is
-        raise TableUnreadable(
-            f"reading {where}: it has no column {label!r}, so nothing can be measured on it; "
-            "give a test table with labels, or none, and predict the unlabelled one afterwards"
-        )
     known = rows.columns[label].as_words() != MISSING
     if not known.all():
         notes.append(f"{int((~known).sum()):,} rows of {where} have no label and are left out.")
