@@ -7,7 +7,7 @@ fit before is what counts.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from trainer.workbench.contest.fitting import Fitted
 from trainer.workbench.contest.turn import keep
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer.workbench.candidates.base import Prepared
     from trainer.workbench.contest.board import Entry
     from trainer.workbench.contest.course import Course
@@ -44,7 +46,7 @@ def last_fit(course: Course) -> None:
     asked = course.asked
     asked.events.stage("last fit", asked.fraction(), f"fitting {entry.title} on all rows but the test")
     prepared = course.bench.dealt.prepared
-    data = _together(prepared)
+    data = together(prepared)
     try:
         again = [_fitted(course, one, data) for one in members]
         _replace(course, blending.blended(course, again) if name == BLEND else Fitted(again[0]), entry)
@@ -57,12 +59,15 @@ def last_fit(course: Course) -> None:
     )
 
 
+def on_more_rows(params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
+    """Hyper-parameters of a last fit, of a candidate that took `rounds` of boosting before, if it has them."""
+    return {**params} if rounds is None else {**params, "rounds": max(round(rounds * _MORE_ROUNDS), 1)}
+
+
 def _fitted(course: Course, name: str, data: Prepared) -> Classifier:
     seed = course.asked.settings.seed
     before = course.fitted[name]
-    given = dict(course.entries[name].params)
-    if before.rounds is not None:
-        given["rounds"] = max(round(before.rounds * _MORE_ROUNDS), 1)
+    given = on_more_rows(course.entries[name].params, before.rounds)
     if before.learnt is not None:
         data, _ = fewer(data, int(_MORE_ROWS * before.learnt), seed)
     again = course.asked.candidates[name].make(given, seed).fit(data, Told())
@@ -79,7 +84,7 @@ def _replace(course: Course, fitted: Fitted, entry: Entry) -> None:
     course.entries[entry.name] = again
 
 
-def _together(data: Prepared) -> Prepared:
+def together(data: Prepared) -> Prepared:
     """Fit and select rows as fit rows; a select row counts what fit rows of its class do."""
     if data.fit_class is None or data.select_class is None:
         return data

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trainer.workbench.prediction.incoming import Incoming
     from trainer.workbench.prediction.opened import Opened
-    from trainer.workbench.prediction.predict import Tell
+    from trainer.workbench.telling import Tell
 
 FORMAT: Final = "anomaflow-explanation-1"
 Method = Literal["shap", "shap-row", "lime", "importance", "partial"]

@@ -22,7 +22,7 @@ from trainer.workbench.prediction.cells import Cells, texts
 from trainer.workbench.prediction.reasons import reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from trainer.workbench.prediction.incoming import Incoming
     from trainer.workbench.prediction.opened import Opened
     from trainer.workbench.prediction.reasons import Reason
-
-    Tell = Callable[[str, float, str], None]
-    """Told the stage, the fraction of the whole that is done (it never falls), and a message."""
+    from trainer.workbench.telling import Tell
 
 ROWS: Final = "rows.parquet"
 SUMMARY: Final = "summary.json"

@@ -18,10 +18,9 @@ from trainer.workbench.datasets.exploration import columns, labels, leakage, rel
 from trainer.workbench.datasets.importing import ABOUT, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Tell = Callable[[str, float, str], None]
+    from trainer.workbench.telling import Tell
 
 FORMAT: Final = "anomaflow-profile-1"
 PROFILE: Final = "profile.json"

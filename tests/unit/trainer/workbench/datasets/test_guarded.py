@@ -46,8 +46,8 @@ def test_no_cell_that_leaves_begins_a_formula(values):
     write_csv(out, values, [values])
     for row in csv.reader(io.StringIO(out.getvalue(), newline="")):
         for cell in row:
-            if cell[:1] in {"=", "+", "-", "@", "\t", "\r"}:
-                float(cell)
+            if cell.lstrip(" ")[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"}:
+                float(cell)  # or it is no plain number, and this fails
 
 
 def test_names_are_guarded_too_and_rows_counted(tmp_path):
