@@ -14,6 +14,7 @@ from tables_of_rows import columns, write
 from trainer.progress import Progress
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.catalogue import catalogue
+from trainer.workbench.candidates.classifiers import Learner, tree
 from trainer.workbench.candidates.graph import session
 from trainer.workbench.contest.course import Asked, Clock
 from trainer.workbench.contest.events import Events
@@ -200,6 +201,30 @@ def test_a_search_keeps_better_settings_and_never_worse_ones(tmp_path: Path) -> 
     assert found["searched"] > 3
     assert found["loss"] <= plain["loss"]
     assert time.now <= 132.0
+
+
+def test_a_blend_surer_than_its_members_is_kept_and_fitted_again(tmp_path: Path) -> None:
+    """Of six trees of other random cuts: together they are surer; the last fit is theirs, and the file answers for it."""
+
+    def cut_at_random(number: int) -> Described:
+        def make(_given: dict[str, Any], seed: int) -> Classifier:
+            return Learner(tree, {"splitter": "random", "max_features": 1, "min_samples_leaf": 5}, seed + number)
+
+        return replace(FEW["decision-tree"], name=f"tree-{number}", title=f"Tree {number}", make=make)
+
+    trees = {one.name: one for one in map(cut_at_random, range(6))}
+    settings = Settings(label="kind", search=False)
+    told = contest(tmp_path, settings, candidates=trees, table=columns(900)).run()
+    entries = {entry["name"]: entry for entry in told["leaderboard"]}
+    assert told["best"] == "blend"
+    assert len(entries["blend"]["params"]["members"]) >= 2
+    assert entries["blend"]["loss"] < 0.95 * min(entries[name]["loss"] for name in trees)
+    assert any(note.startswith("Blend of the best was fitted once more") for note in told["notes"])
+    dealt = deal(settings, tmp_path / "table.parquet", None)
+    run = session(str(tmp_path / "models/blend/model.onnx"))
+    chances = run.run(["chances"], inputs(dealt.encoder, dealt.raw, slice(None)))[0]
+    right = float((chances.argmax(axis=1) == dealt.test.truth).mean())
+    assert right == pytest.approx(entries["blend"]["test"]["accuracy"], abs=1e-6)
 
 
 def test_test_rows_have_no_say(tmp_path: Path) -> None:
