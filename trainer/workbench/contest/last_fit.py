@@ -77,7 +77,7 @@ def _fitted(course: Course, name: str, data: Prepared) -> Classifier:
 
 def _replace(course: Course, fitted: Fitted, entry: Entry) -> None:
     """Keep `fitted` in place of what `entry` tells of; the entry changes only when all of it went well."""
-    again = replace(entry)
+    again = replace(entry, fitted_again=True)
     keep(course, fitted, again)
     again.select, again.loss = entry.select, entry.loss
     course.save(again)

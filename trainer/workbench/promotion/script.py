@@ -122,7 +122,7 @@ def script(run: Recorded, name: str, file: str) -> str:
         test=run.test_table is not None,
         settings=_literal(run.settings.to_json()),
         candidates=_literal(candidates),
-        again=any("fitted once more with" in note for note in notes),
+        again=bool(line.get("fitted_again")),
         versions=_literal({str(key): str(value) for key, value in run.result.get("versions", {}).items()}),
         recorded=_literal({key: line.get("test", {}).get(key) for key in FIGURES}),
         tolerance=TOLERANCE,

@@ -219,6 +219,7 @@ def test_a_blend_surer_than_its_members_is_kept_and_fitted_again(tmp_path: Path)
     assert told["best"] == "blend"
     assert len(entries["blend"]["params"]["members"]) >= 2
     assert entries["blend"]["loss"] < 0.95 * min(entries[name]["loss"] for name in trees)
+    assert [name for name, entry in entries.items() if entry["fitted_again"]] == ["blend"]
     assert any(note.startswith("Blend of the best was fitted once more") for note in told["notes"])
     dealt = deal(settings, tmp_path / "table.parquet", None)
     run = session(str(tmp_path / "models/blend/model.onnx"))
