@@ -18,6 +18,7 @@ import numpy as np
 from trainer import appearing
 from trainer.errors import DatasetRefused, SettingsUnusable
 from trainer.workbench.datasets.exploration import relations, sampling
+from trainer.workbench.datasets.exploration.columns import NUMBERS
 from trainer.workbench.datasets.exploration.profiling import SAMPLE_ROWS, connect, load_about
 from trainer.workbench.datasets.importing import TABLE
 from trainer.workbench.datasets.plots import distributions, echarts, embedding
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 POINTS: Final = 4_000
 """Most points of a scatter plot."""
-NUMBERS: Final = frozenset({"integer", "number"})
 _SEED: Final = 7
 
 
