@@ -6,6 +6,7 @@ implementation of a score, so the file that a run keeps cannot disagree with wha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from trainer.detectors.base import fitted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told
 
 
-class Graphed:
+class Graphed(ABC):
     """A detector that is its graph. Subclasses learn constants in `_learn` and write them in `draw`."""
 
     block = 4096
@@ -49,9 +50,10 @@ class Graphed:
         """The graph."""
         return fitted(self, self.model_)
 
+    @abstractmethod
     def _learn(self, data: Prepared, told: Told) -> None:
-        raise NotImplementedError
+        """Learn the constants that `draw` writes."""
 
+    @abstractmethod
     def draw(self, drawing: Drawing, rows: str) -> str:
         """Write the fitted detector into `drawing`: from `rows` [n, F] to strangeness [n], float32."""
-        raise NotImplementedError
