@@ -175,8 +175,9 @@ def with_together(
     """`alone`, with thresholds that hold when flows of two hosts may alert together as well as one alone.
 
     `scores` `[n]` are those of the calibration rows, `together` `[n]` those of their hosts at that moment. The handicap
-    makes the two as rare at `alpha`: the difference of their quantiles there, or where five rows lie beyond, and it is
-    `_LEAST_HANDICAP` at least, since no calibration row is of a host nobody has seen. The thresholds are order statistics of what decides, so the promise covers both ways at once.
+    makes the two as rare at `alpha`: the difference of their quantiles there, or where five rows lie beyond. It is
+    `_LEAST_HANDICAP` at least, since no calibration row is of a host nobody has seen. The thresholds are order
+    statistics of what decides, so the promise covers both ways at once.
     """
     place = 1.0 - max(alpha, min(_SEEN / len(scores), 0.5))
     handicap = round(max(float(np.quantile(together, place)) - float(np.quantile(scores, place)), _LEAST_HANDICAP), 4)

@@ -241,7 +241,8 @@ def test_flows_together_are_never_heard_as_soon_as_one_flow() -> None:
     # Together costs a flow's own threshold nothing where it never decides.
     assert [entry.score for entry in silent.thresholds] == pytest.approx([entry.score for entry in alone.thresholds])
     loud = with_together(alone, alone.score(raw), 2 * alone.score(raw), 5e-3)
-    assert loud.together is not None and loud.together > 2
+    assert loud.together is not None
+    assert loud.together > 2
 
 
 def test_together_survives_json() -> None:
