@@ -47,6 +47,7 @@ BOARD = (
 )
 POLL_S: Final = 1.0
 UNDER_WAY: Final = ("queued", "running")
+CHECKED: Final = {True: "ok", False: "FAILED", None: "differs"}
 FILES: Final = {"model": "model.onnx", "script": "script.py"}
 
 
@@ -73,6 +74,7 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--row", type=int, metavar="N", help="which row, counted from 0")
     made.add_argument("--feature", metavar="COLUMN", help="which column, for partial")
     made.add_argument("--prediction", type=int, metavar="ID", help="the row is one of this prediction")
+    verbs.add(parsers, "verify", verify).add_argument("id", type=int)
     made = verbs.add(parsers, "download", download)
     _add_model(made)
     made.add_argument("--what", choices=(*FILES, "settings"), default="model", help="(default: model)")
@@ -222,6 +224,18 @@ def explain(client: Client, options: argparse.Namespace) -> None:
     print(clean(str(told.get("title", ""))))
     names = list(told["items"][0])
     print(align(names, [[clean(field(name, item.get(name))) for name in names] for item in told["items"]]))
+
+
+def verify(client: Client, options: argparse.Namespace) -> int:
+    """Whether an experiment can be done again here, as things are now."""
+    told = client.work_out(f"/experiments/{options.id}/verification")
+    if options.json:
+        print(json.dumps(told))
+    else:
+        for check in told["checks"]:
+            print(f"{CHECKED[check['passed']]:<8} {clean(check['name'])}: {clean(check['detail'])}")
+        print(clean(told["note"]))
+    return ExitCode.OK if told["reproducible"] else ExitCode.DATA
 
 
 def download(client: Client, options: argparse.Namespace) -> None:

@@ -178,6 +178,8 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     assert names <= shown
     assert {"Random forest", "Decision tree", "Logistic regression"} <= names
     page.get_by_text("drawn at random").first.wait_for()  # the warning of a random split
+    page.get_by_role("button", name="Can it be done again here?").click()
+    page.get_by_text("Can be done again here: yes").wait_for(timeout=PATIENCE_MS)
 
     page.goto(f"/workbench/experiments/{run['id']}/models/{run['best']}")
     for heading in ("Metrics", "ROC curve", "Precision and recall", "Importance"):

@@ -63,7 +63,7 @@ def hanging(trainer):
     return int(path.read_text())
 
 
-def test_from_an_upload_to_a_prediction_by_commands(hall, table, tmp_path):
+def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_path, fake_workbench):
     """Every step of the workbench is a command with an answer for people and one for scripts."""
     done = hall.client("datasets", "upload", str(table))
     assert (done.returncode, "has 3 rows, 3 columns" in done.stdout) == (0, True), done.stderr
@@ -102,6 +102,11 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, table, tmp_path):
     for what, begins in (("script", "print"), ("settings", "# Settings")):
         hall.client("experiments", "download", "1", "--what", what, "--out", str(tmp_path / what))
         assert (tmp_path / what).read_text().startswith(begins)
+    assert answer(hall.client("experiments", "verify", "1", "--json"))["reproducible"] is True
+    fake_workbench.plan(trainer, same=False)
+    done = hall.client("experiments", "verify", "1")
+    assert (done.returncode, "FAILED   data: the table has changed" in done.stdout) == (ExitCode.DATA, True)
+    fake_workbench.plan(trainer)
     assert hall.client("experiments", "delete", "2").returncode == 0
     assert hall.client("datasets", "delete", "1").returncode == 0
     assert hall.client("datasets", "list").stdout == "(nothing)\n"

@@ -68,6 +68,8 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert run["test_value"] > 0.95
     detail = (await web.get("/experiments/1/models/decision-tree")).json()
     assert detail["confusion"]["classes"]
+    again = (await web.get("/experiments/1/verification")).json()
+    assert again["reproducible"] is True, again
     await web.post("/experiments/1/predict/text", json={"text": "\n".join(text.splitlines()[:21])})
     made = await when(web, "/predictions/1", lambda one: one["state"] not in {"queued", "running"})
     assert (made["state"], made["rows"]) == ("done", 20), made["error"]
@@ -76,3 +78,6 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert sum(row["class"] == row["prediction"] for row in told) >= 18
     one = await web.post("/experiments/1/predict/row", json={"row": {"size": 950, "place": "rare", "count": 3}})
     assert one.json()["row"]["prediction"] == "odd", one.text
+    await web.delete("/datasets/1")
+    again = (await web.get("/experiments/1/verification")).json()
+    assert (again["reproducible"], "cannot be read" in again["note"]) == (False, True), again

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from aggregator.rows import as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Renaming, Served, list_of, shape
 from aggregator.web.api.files import BODY, Text, Upload
-from aggregator.workbench import experiments, explaining, predictions, results, taking
+from aggregator.workbench import experiments, explaining, predictions, results, taking, verifying
 from aggregator.workbench.rows import Comparison, EventPage, Experiment, Prediction, Promotion
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -241,6 +241,17 @@ async def script_file(services: Served, asker: Asker, experiment_id: int, model:
     """Waits until it is made."""
     path = await taking.script_file(services, asker, experiment_id, model)
     return FileResponse(path, media_type="text/x-python", filename=f"{model}-{experiment_id}.py")
+
+
+@router.get(
+    "/{experiment_id}/verification", response_model=dict[str, Any], summary="Can an experiment be done again here?"
+)
+async def verify(services: Served, asker: Asker, experiment_id: int) -> Any:
+    """Looks again at its table, settings, files and versions, and waits for it (format anomaflow-verification-1).
+
+    `reproducible` says yes or no, `note` and `checks` why; other versions are said and do not make it a no.
+    """
+    return await verifying.verify(services, asker, experiment_id)
 
 
 @router.get("/{experiment_id}/explanation", response_model=dict[str, Any], summary="Why a model says what it says")
