@@ -72,6 +72,7 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--kind", required=True, help="histogram, box, scatter, heatmap, counts or embedding")
     for name in ("x", "y", "by"):
         made.add_argument(f"--{name}", metavar="COLUMN")
+    made.add_argument("--method", choices=("pca", "tsne"), help="of an embedding (default: pca)")
     made.add_argument("--out", type=Path, metavar="FILE", help="a .json, .svg or .png file")
     made.add_argument("--save", metavar="TITLE", help="keep it with the data set, too")
     made = verbs.add(parsers, "rename", rename)
@@ -174,7 +175,7 @@ def profile(client: Client, options: argparse.Namespace) -> int:
 
 def plot(client: Client, options: argparse.Namespace) -> None:
     """A picture of a data set, as ECharts JSON or as an image."""
-    wanted = {"kind": options.kind, "x": options.x, "y": options.y, "by": options.by}
+    wanted = {name: getattr(options, name) for name in ("kind", "x", "y", "by", "method")}
     if options.save is not None:
         client.post(_at_version(f"/datasets/{options.id}/plots", options), {**wanted, "title": options.save})
     if options.out is not None and options.out.suffix in IMAGES:

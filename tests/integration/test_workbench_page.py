@@ -192,6 +192,23 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     assert errors == []
 
 
+def test_a_map_of_all_rows_is_made_either_way(browser: Browser, bench: dict[str, Any]) -> None:
+    """t-SNE is a choice that only such a map has, and the plot says what it is."""
+    (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/datasets/{run['dataset_id']}?view=plots")
+    page.get_by_role("button", name="Draw", exact=True).wait_for()
+    assert not page.get_by_label("Made by").is_visible()
+    page.get_by_label("Plot", exact=True).click()
+    page.get_by_role("option", name="All rows on a map").click()
+    page.get_by_label("Made by").click()
+    page.get_by_role("option", name="t-SNE").click()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_role("heading", name="t-SNE by class").wait_for(timeout=PATIENCE_MS)
+    assert errors == []
+
+
 def test_the_workbench_fits_a_phone(browser: Browser, bench: dict[str, Any]) -> None:
     """No page scrolls sideways at 390 points, and every control has a name."""
     (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]

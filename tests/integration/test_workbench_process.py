@@ -74,6 +74,8 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_pa
     assert answer(rows) == {"a": 3, "b": 4.5, "label": "=1+1"}
     assert "3 rows, 3 columns" in hall.client("datasets", "profile", "1").stdout
     assert answer(hall.client("datasets", "plot", "1", "--kind", "histogram", "--x", "a"))["option"] == {"x": "a"}
+    made = hall.client("datasets", "plot", "1", "--kind", "embedding", "--method", "tsne", "--save", "A map")
+    assert answer(made)["kind"] == "embedding"
     assert hall.client("datasets", "plot", "1", "--kind", "box", "--out", str(tmp_path / "p.svg")).returncode == 0
     assert (tmp_path / "p.svg").read_bytes() == b"<svg/>"
     assert answer(hall.client("datasets", "rename", "1", "customers", "--json"))["name"] == "customers"

@@ -61,6 +61,8 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert (begin["task"], begin["settings"]["label"]) == ("binary", "class")
     plotted = await web.get("/datasets/1/plot", params={"kind": "histogram", "x": "size", "by": "class"})
     assert plotted.json()["option"]["series"]
+    mapped = (await web.get("/datasets/1/plot", params={"kind": "embedding", "method": "tsne"})).json()
+    assert (mapped["title"], "t-SNE" in mapped["note"]) == ("t-SNE", True)
     wanted = {**begin["settings"], "models": ["decision-tree"], "search": False, "time_budget_s": 60}
     await web.post("/experiments", json={"dataset_id": 1, "settings": wanted})
     run = await when(web, "/experiments/1", lambda one: one["state"] not in {"queued", "running"})
