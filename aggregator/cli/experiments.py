@@ -73,6 +73,7 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--method", required=True, help="shap, shap-row, lime, importance or partial")
     made.add_argument("--row", type=int, metavar="N", help="which row, counted from 0")
     made.add_argument("--feature", metavar="COLUMN", help="which column, for partial")
+    made.add_argument("--class", dest="of_class", metavar="CLASS", help="whose chance is explained, not strangeness")
     made.add_argument("--prediction", type=int, metavar="ID", help="the row is one of this prediction")
     verbs.add(parsers, "verify", verify).add_argument("id", type=int)
     made = verbs.add(parsers, "download", download)
@@ -216,6 +217,7 @@ def explain(client: Client, options: argparse.Namespace) -> None:
         model=options.model,
         row=options.row,
         feature=options.feature,
+        **{"class": options.of_class},
         prediction_id=options.prediction,
     )
     if options.json or not told.get("items"):

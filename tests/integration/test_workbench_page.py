@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -190,6 +190,40 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
         file = rest.get(f"/api/v1/experiments/{run['id']}/models/{run['best']}/model.onnx")
     assert file.status_code == 200
     assert errors == []
+
+
+def test_of_several_classes_one_is_explained(browser: Browser, bench: dict[str, Any]) -> None:
+    """Where a model has more than two, the page asks whose chance is meant."""
+    lines = [f"{size + at % 7},{at % 5},{name}" for at in range(60) for size, name in ((10, "a"), (40, "b"), (90, "c"))]
+    rest = bench["rest"]
+    sent = rest.post(
+        "/api/v1/datasets/upload?filename=three.csv", content="\n".join(["size,noise,kind", *lines]).encode()
+    )
+    dataset = sent.json()["id"]
+    _until(lambda: not rest.get(f"/api/v1/datasets/{dataset}").json()["dataset"]["busy"])
+    wanted = {"label": "kind", "models": ["decision-tree"], "search": False, "time_budget_s": 20}
+    run = rest.post("/api/v1/experiments", json={"dataset_id": dataset, "settings": wanted}).json()["id"]
+    _until(lambda: rest.get(f"/api/v1/experiments/{run}").json()["state"] not in {"queued", "running"})
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/experiments/{run}/models/decision-tree")
+    page.get_by_role("button", name="Explain", exact=True).wait_for()
+    assert not page.get_by_label("What is explained").is_visible()  # importance is of no class
+    page.get_by_label("How", exact=True).click()
+    page.get_by_role("option", name="How its answer changes with one column").click()
+    page.get_by_label("What is explained").click()
+    page.get_by_role("option", name="chance of b").click()
+    page.get_by_role("button", name="Explain", exact=True).click()
+    page.get_by_text("The chance of b on average").wait_for(timeout=PATIENCE_MS)
+    assert errors == []
+    assert rest.delete(f"/api/v1/experiments/{run}").status_code == 204
+
+
+def _until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 def test_a_map_of_all_rows_is_made_either_way(browser: Browser, bench: dict[str, Any]) -> None:

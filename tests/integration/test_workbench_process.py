@@ -99,6 +99,8 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_pa
     row = hall.client("experiments", "predict", "1", "--row", '{"a": 1}')
     assert answer(row)["row"]["prediction"] == "normal"
     assert answer(hall.client("experiments", "explain", "1", "--method", "shap", "--json"))["method"] == "shap"
+    assert hall.client("experiments", "explain", "1", "--method", "lime", "--row", "0", "--class", "x").returncode == 0
+    assert "--class=x" in fake_workbench.asked(trainer, "explain")[-1]["words"]
     assert hall.client("experiments", "download", "1", "--out", str(tmp_path / "m.onnx")).returncode == 0
     assert (tmp_path / "m.onnx").read_bytes() == b"onnx random-forest"
     for what, begins in (("script", "print"), ("settings", "# Settings")):

@@ -80,6 +80,11 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert sum(row["class"] == row["prediction"] for row in told) >= 18
     one = await web.post("/experiments/1/predict/row", json={"row": {"size": 950, "place": "rare", "count": 3}})
     assert one.json()["row"]["prediction"] == "odd", one.text
+    why = {"method": "partial", "feature": "size", "class": "odd"}
+    told = (await web.get("/experiments/1/explanation", params=why)).json()
+    assert "chance of odd" in told["note"], told
+    no = await web.get("/experiments/1/explanation", params={**why, "class": "strange"})
+    assert (no.status_code, "normal, odd" in no.json()["error"]) == (422, True), no.text
     await web.delete("/datasets/1")
     again = (await web.get("/experiments/1/verification")).json()
     assert (again["reproducible"], "cannot be read" in again["note"]) == (False, True), again

@@ -19,6 +19,11 @@ router = APIRouter(prefix="/experiments", tags=["experiments"])
 _EXPERIMENT, _PREDICTION, _PROMOTION = shape(Experiment), shape(Prediction), shape(Promotion)
 Model = Annotated[str | None, Query(max_length=64, description="Which model; the best one if left out.")]
 
+OfClass = Annotated[
+    str | None,
+    Query(alias="class", max_length=256, description="Whose chance is explained; how strange rows are if left out."),
+]
+
 
 class NewExperiment(BaseModel):
     """What is left out of `settings` is as by default."""
@@ -263,10 +268,11 @@ async def explain(  # noqa: PLR0917 - each is a parameter of the request
     model: Model = None,
     row: Annotated[int | None, Query(ge=0)] = None,
     feature: Text = None,
+    of_class: OfClass = None,
     prediction_id: int | None = None,
 ) -> Any:
     """Waits for it (format anomaflow-explanation-1). Methods: shap, shap-row, lime, importance, partial."""
-    how = {"method": method, "row": row, "feature": feature, "prediction_id": prediction_id}
+    how = {"method": method, "row": row, "feature": feature, "of_class": of_class, "prediction_id": prediction_id}
     return await explaining.explain(services, asker, experiment_id, model, **how)  # type: ignore[arg-type]
 
 

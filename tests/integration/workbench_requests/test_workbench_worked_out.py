@@ -57,3 +57,16 @@ async def test_a_plot_that_takes_too_long_is_ended(web, hall, analyst, trainer, 
         got = await web.get(f"/datasets/{made['id']}/plot?kind=embedding&method=tsne", headers=analyst)
     assert (got.status_code, "workbench_short_seconds = 1" in got.json()["error"]) == (500, True), got.text
     assert processes.identify(int((trainer / "hanging").read_text())) is None
+
+
+async def test_the_class_that_is_explained_is_named(web, hall, analyst, trainer, fake_workbench):
+    """A stranger's word that looks like an option stays a value; each class has an answer of its own."""
+    run = await ran(web, analyst, hall, label="label")
+    path = f"/experiments/{run}/explanation"
+    for named in ({}, {"class": "x"}, {"class": "--out=y"}, {"class": "x"}):
+        got = await web.get(path, params={"method": "shap", **named}, headers=analyst)
+        assert got.status_code == 200, got.text
+    asked = [told["words"] for told in fake_workbench.asked(trainer, "explain")]
+    assert [[word for word in words if "class" in word] for words in asked] == [[], ["--class=x"], ["--class=--out=y"]]
+    got = await web.get(path, params={"method": "importance", "class": "x"}, headers=analyst)
+    assert (got.status_code, "leave the class out" in got.json()["error"]) == (422, True)

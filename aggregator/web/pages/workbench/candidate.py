@@ -69,7 +69,7 @@ async def build(visit: Visit) -> None:
         _history(found["history"])
     if visit.may(Role.ANALYST):
         with parts.panel("Why does it say so?"):
-            _explain(visit, one, name, [str(column["name"]) for column in file.get("columns", ())])
+            _explain(visit, one, name, file)
     with parts.panel("Take it away"):
         settings = entry.get("params") or {}
         parts.facts(
@@ -133,11 +133,15 @@ def _history(rows: list[dict[str, Any]]) -> None:
         grid.of_objects("Epoch by epoch", rows, {key: title for key, title in HISTORY.items() if key in rows[0]})
 
 
-def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> None:
+def _explain(visit: Visit, one: Experiment, name: str, file: dict[str, Any]) -> None:
+    columns = [str(column["name"]) for column in file.get("columns", ())]
+    classes = [str(word) for word in file.get("classes") or ()]
 
     def turned() -> None:
         row.visible = method.value in OF_A_ROW
         feature.visible = method.value == "partial"
+        # Of two classes the chance of one is that of not being the other, and importance is of none.
+        of_class.visible = method.value != "importance" and len(classes) > 2
 
     async def ask() -> None:
         with visit.acting() as actor:
@@ -147,6 +151,7 @@ def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> No
                     visit.services, actor, one.id, name, method=str(method.value),
                     row=int(row.value or 0) if method.value in OF_A_ROW else None,
                     feature=feature.value if method.value == "partial" else None,
+                    of_class=(of_class.value or None) if of_class.visible else None,
                 )  # fmt: skip
             finally:
                 busy.visible = False
@@ -158,6 +163,8 @@ def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> No
         row = ui.number("Row of the data set, from 0", value=0, min=0, step=1).props("outlined dense")
         feature = ui.select(columns, value=columns[0] if columns else None, label="Column", with_input=True)
         feature.props("outlined dense")
+        asked = {"": "how strange it is", **{word: f"chance of {word}" for word in classes}}
+        of_class = ui.select(asked, value="", label="What is explained", with_input=True).props("outlined dense")
         parts.button("Explain", ask, icon="psychology")
         busy = ui.spinner(size="sm")
         busy.visible = False
