@@ -180,6 +180,10 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     page.get_by_text("drawn at random").first.wait_for()  # the warning of a random split
     page.get_by_role("button", name="Can it be done again here?").click()
     page.get_by_text("Can be done again here: yes").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("sessions of an office")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    page.get_by_role("heading", name="sessions of an office").wait_for()
 
     page.goto(f"/workbench/experiments/{run['id']}/models/{run['best']}")
     for heading in ("Metrics", "ROC curve", "Precision and recall", "Importance"):
@@ -347,6 +351,16 @@ def test_pasted_rows_and_one_typed_row_are_predicted(browser: Browser, bench: di
     answers = page.get_by_role("region", name="Rows with their predictions").locator("tbody tr td:first-child")
     answers.first.wait_for()
     assert answers.all_inner_texts() == ["anomaly", "normal"]
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/predict")
+
+    page.get_by_role("checkbox", name="take names that differ in spelling only").click()
+    page.wait_for_url("**rename_alike=true*")
+    page.get_by_label("A heading line, then rows").fill(pasted.replace("kib_sent", "KIB-SENT"))
+    page.get_by_role("button", name="Predict these rows").click()
+    page.wait_for_url("**/workbench/predictions/*")
+    page.get_by_role("link", name="Download as CSV").wait_for(timeout=PATIENCE_MS)
 
     page.goto(f"/workbench/experiments/{run['id']}/predict")
     page.get_by_text("Type it in").click()

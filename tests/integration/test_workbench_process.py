@@ -117,6 +117,52 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_pa
     assert hall.command("check").returncode == 0
 
 
+def test_what_is_kept_is_listed_named_and_deleted_by_commands(hall, trainer, table, tmp_path, fake_workbench):
+    """Logs, plots, names, models, and predictions: what a page shows, a command tells."""
+    hall.client("datasets", "upload", str(table), "--header", "yes")
+    assert "--header=yes" in fake_workbench.asked(trainer, "import")[0]["words"]
+    assert "workbench import" in hall.client("datasets", "log", "1").stdout
+    hall.client("datasets", "plot", "1", "--kind", "box", "--save", "A box")
+    assert answer(hall.client("datasets", "plots", "1", "--json"))["title"] == "A box"
+    assert answer(hall.client("datasets", "plot-get", "1"))["kind"] == "box"
+    assert hall.client("datasets", "plot-delete", "1").returncode == 0
+    assert hall.client("datasets", "plots", "1").stdout == "(nothing)\n"
+
+    begin = tmp_path / "begin.yaml"
+    done = hall.client("experiments", "defaults", "1", "--kind", "dl", "--out", str(begin))
+    assert (done.returncode, "3 values" in done.stderr) == (0, True), done.stderr
+    assert "kind: dl" in begin.read_text()
+    run = answer(hall.client("experiments", "run", "1", "--settings", str(begin), "--wait", "--json"))
+    assert (run["kind"], run["state"]) == ("dl", "done")
+    assert answer(hall.client("experiments", "rename", "1", "weekly", "--json"))["name"] == "weekly"
+    assert "weekly" in hall.client("experiments", "list", "--kind", "dl", "--state", "done").stdout
+    assert hall.client("experiments", "list", "--kind", "ml").stdout == "(nothing)\n"
+    assert "Random-Forest: done" in hall.client("experiments", "model", "1").stdout
+    assert answer(hall.client("experiments", "history", "1", "--json"))[0]["val_acc"] == 0.8
+    assert answer(hall.client("experiments", "form", "1", "--json"))[0]["name"] == "a"
+
+    renames = ("--rename", "A=a", "--rename", "B=b", "--fill-missing")
+    for source in (("--file", str(table)), ("--dataset", "1")):
+        assert hall.client("experiments", "predict", "1", *source, *renames).returncode == 0
+        words = fake_workbench.asked(trainer, "predict")[-1]["words"]
+        assert [word for word in words if "rename" in word or "fill" in word] == [
+            "--rename=A=a", "--rename=B=b", "--fill-missing",
+        ]  # fmt: skip
+    done = hall.client("experiments", "predict", "1", "--file", str(table), "--rename", "A")
+    assert (done.returncode, "THEIRS=MINE" in done.stderr) == (ExitCode.USAGE, True)
+    listed = hall.client("predictions", "list", "--experiment", "1", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in listed] == [2, 1]
+    assert answer(hall.client("predictions", "get", "1", "--json"))["rows"] == 3
+    assert "anomalies  1" in hall.client("predictions", "summary", "1").stdout
+    odd = hall.client("predictions", "rows", "1", "--prediction", "odd", "--sort", "score", "--json")
+    assert answer(odd)["a"] == 2
+    assert hall.client("predictions", "download", "1", "--out", str(tmp_path / "p.csv")).returncode == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
+    assert hall.client("predictions", "cancel", "1").returncode == ExitCode.AGGREGATOR, "it is over"
+    assert hall.client("predictions", "delete", "1").returncode == 0
+    assert hall.client("predictions", "get", "1").returncode == ExitCode.AGGREGATOR
+
+
 def test_what_goes_wrong_has_its_exit_code(hall, trainer, table, tmp_path, fake_workbench):
     """A wrong file, a wrong setting, a failed import, a lost race: scripts can tell them apart."""
     assert hall.client("datasets", "upload", str(tmp_path / "none.csv")).returncode == ExitCode.USAGE

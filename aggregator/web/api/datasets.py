@@ -49,6 +49,7 @@ class Remote(BaseModel):
     sheet: str | None = Field(default=None, max_length=256)
     delimiter: str | None = Field(default=None, max_length=16)
     encoding: str | None = Field(default=None, max_length=64)
+    header: Literal["auto", "yes", "no"] | None = None
 
 
 class OwnFlows(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -22,6 +23,11 @@ Model = Annotated[str | None, Query(max_length=64, description="Which model; the
 OfClass = Annotated[
     str | None,
     Query(alias="class", max_length=256, description="Whose chance is explained; how strange rows are if left out."),
+]
+
+Renames = Annotated[
+    Sequence[Annotated[str, Field(max_length=600)]],
+    Query(max_length=5_000, description="Which of the model's columns one is: THEIRS=MINE, as often as needed."),
 ]
 
 
@@ -322,6 +328,7 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
     sent: Upload,
     model: Model = None,
     reasons: int = 3,
+    rename: Renames = (),
     rename_alike: bool = False,
     fill_missing: bool = False,
 ) -> Any:
@@ -333,7 +340,7 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
         sent.chunks,
         filename=sent.filename,
         model=model,
-        matching=predictions.Matching(reasons, None, rename_alike, fill_missing),
+        matching=predictions.Matching(reasons, predictions.renames(rename), rename_alike, fill_missing),
         announced=sent.announced,
     )
     return as_json(made)

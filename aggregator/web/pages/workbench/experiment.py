@@ -9,7 +9,7 @@ from nicegui import ui
 from aggregator.rows import Role
 from aggregator.web.pages import charts, moments, parts, tables, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import board, drawing, words
+from aggregator.web.pages.workbench import board, dialogs, drawing, words
 from aggregator.workbench import catalogue, experiments, results, verifying
 
 if TYPE_CHECKING:
@@ -114,24 +114,22 @@ def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
     else:
         if str(one.state) in {"stopped", "cancelled", "interrupted", "timed_out", "failed"}:
             parts.button("Go on", resume, icon="play_arrow")
+        parts.button("Rename", lambda: _rename(visit, one), icon="edit")
         parts.button("Delete", lambda: _delete(visit, one), icon="delete", kind="danger")
 
 
+def _rename(visit: Visit, one: Experiment) -> None:
+    dialogs.rename(visit, one.name, lambda who, name: experiments.rename_experiment(visit.services, who, one.id, name))
+
+
 def _delete(visit: Visit, one: Experiment) -> None:
-    with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
-        dialog.on("hide", dialog.delete)
-        parts.text("h2", f"Delete {one.name}?")
-        parts.text("p", "Its models and its predictions go with it.", "muted")
-
-        async def go() -> None:
-            with visit.acting() as actor:
-                await experiments.delete_experiment(visit.services, actor, one.id)
-                dialog.close()
-                ui.navigate.to("/workbench")
-
-        with ui.element("div").classes("ends"):
-            parts.button("Keep it", dialog.close)
-            parts.button("Delete", go, kind="danger")
+    dialogs.delete(
+        visit,
+        one.name,
+        "Its models and its predictions go with it.",
+        lambda who: experiments.delete_experiment(visit.services, who, one.id),
+        then="/workbench",
+    )
 
 
 class Epochs:
