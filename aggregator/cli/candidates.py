@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +25,7 @@ FILES: Final = {"model": "model.onnx", "script": "script.py"}
 
 
 def add_verbs(parsers: Any) -> None:
-    """`model`, `history`, `form`, `predict`, `explain`, `download`, `promote`."""
+    """`model`, `history`, `form`, `predict`, `explain`, `download`, `promote`, `promotion`."""
     for name, verb in (("model", model), ("history", history), ("form", form)):
         _add_model(verbs.add(parsers, name, verb))
     _add_predict(verbs.add(parsers, "predict", predict))
@@ -42,6 +43,7 @@ def add_verbs(parsers: Any) -> None:
     made = verbs.add(parsers, "promote", promote)
     _add_model(made)
     made.add_argument("--reason", default="", help="for the audit log")
+    verbs.add(parsers, "promotion", promotion).add_argument("id", type=int)
 
 
 def model(client: Client, options: argparse.Namespace) -> None:
@@ -76,7 +78,7 @@ def form(client: Client, options: argparse.Namespace) -> None:
 
 
 def predict(client: Client, options: argparse.Namespace) -> int:
-    """Predict a data set, a file, or one row."""
+    """Predict a data set, a file, a pasted table, or one row."""
     path = f"/experiments/{options.id}/predict"
     if options.row is not None:
         body = {"row": _object(options.row), "model": options.model, "reasons": options.reasons}
@@ -88,7 +90,10 @@ def predict(client: Client, options: argparse.Namespace) -> int:
         made = client.send(f"{path}/upload", options.file, filename=options.file.name, **how, rename=options.rename)
     else:
         how |= {"rename": dict(map(_renamed, options.rename))}
-        made = client.post(path, {**how, "dataset_id": options.dataset, "version": options.version})
+        if options.text:
+            made = client.post(f"{path}/text", {**how, "text": sys.stdin.read()})
+        else:
+            made = client.post(path, {**how, "dataset_id": options.dataset, "version": options.version})
     while made["state"] in UNDER_WAY:
         time.sleep(POLL_S)
         made = client.get(f"/predictions/{made['id']}")
@@ -140,11 +145,23 @@ def promote(client: Client, options: argparse.Namespace) -> int:
     while made["work"]["state"] in UNDER_WAY:
         time.sleep(POLL_S)
         made = client.get(f"/experiments/{options.id}/promotion")
-    if options.json:
-        print(json.dumps(made))
-    else:
-        print(clean(made["work"]["error"] or made["work"]["message"]))
-    if made["work"]["state"] != "done":
+    return _offered(made, options)
+
+
+def promotion(client: Client, options: argparse.Namespace) -> int:
+    """What became of the latest offer to agents."""
+    made = client.get(f"/experiments/{options.id}/promotion")
+    if made is None:
+        raise ClientError(f"no model of experiment {options.id} was offered to agents", ExitCode.DATA)
+    return _offered(made, options)
+
+
+def _offered(made: dict[str, Any], options: argparse.Namespace) -> int:
+    work = made["work"]
+    print(json.dumps(made) if options.json else clean(work["error"] or work["message"] or work["state"]))
+    if work["state"] in UNDER_WAY:
+        return ExitCode.OK
+    if work["state"] != "done":
         return ExitCode.DATA
     return ExitCode.GATE if made["gate_passed"] is False else ExitCode.OK
 
@@ -179,6 +196,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     rows = parser.add_mutually_exclusive_group(required=True)
     rows.add_argument("--dataset", type=int, metavar="ID", help="a data set of the workbench")
     rows.add_argument("--file", type=Path, metavar="FILE", help="a file of yours")
+    rows.add_argument("--text", action="store_true", help="a table on standard input, with a line of headings")
     rows.add_argument("--row", metavar="JSON", help="one row, such as '{\"bytes\": 12}'")
     parser.add_argument("--version", type=int, metavar="N", help="of the data set (default: the newest)")
     parser.add_argument("--reasons", type=int, default=3, metavar="N", help="columns named a row (default: 3)")

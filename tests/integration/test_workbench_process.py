@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -117,7 +118,9 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_pa
     assert hall.command("check").returncode == 0
 
 
-def test_what_is_kept_is_listed_named_and_deleted_by_commands(hall, trainer, table, tmp_path, fake_workbench):
+def test_what_is_kept_is_listed_named_and_deleted_by_commands(
+    hall, trainer, table, tmp_path, fake_workbench, monkeypatch
+):
     """Logs, plots, names, models, and predictions: what a page shows, a command tells."""
     hall.client("datasets", "upload", str(table), "--header", "yes")
     assert "--header=yes" in fake_workbench.asked(trainer, "import")[0]["words"]
@@ -148,10 +151,13 @@ def test_what_is_kept_is_listed_named_and_deleted_by_commands(hall, trainer, tab
         assert [word for word in words if "rename" in word or "fill" in word] == [
             "--rename=A=a", "--rename=B=b", "--fill-missing",
         ]  # fmt: skip
+    assert hall.client("experiments", "promotion", "1").returncode == ExitCode.DATA, "none was offered"
+    monkeypatch.setattr("sys.stdin", io.StringIO(CSV))
+    assert "3 rows" in hall.client("experiments", "predict", "1", "--text", "--rename-alike").stdout
     done = hall.client("experiments", "predict", "1", "--file", str(table), "--rename", "A")
     assert (done.returncode, "THEIRS=MINE" in done.stderr) == (ExitCode.USAGE, True)
     listed = hall.client("predictions", "list", "--experiment", "1", "--json").stdout.splitlines()
-    assert [json.loads(line)["id"] for line in listed] == [2, 1]
+    assert [json.loads(line)["id"] for line in listed] == [3, 2, 1]
     assert answer(hall.client("predictions", "get", "1", "--json"))["rows"] == 3
     assert "anomalies  1" in hall.client("predictions", "summary", "1").stdout
     odd = hall.client("predictions", "rows", "1", "--prediction", "odd", "--sort", "score", "--json")
@@ -161,6 +167,17 @@ def test_what_is_kept_is_listed_named_and_deleted_by_commands(hall, trainer, tab
     assert hall.client("predictions", "cancel", "1").returncode == ExitCode.AGGREGATOR, "it is over"
     assert hall.client("predictions", "delete", "1").returncode == 0
     assert hall.client("predictions", "get", "1").returncode == ExitCode.AGGREGATOR
+
+
+def test_what_became_of_an_offer_to_agents_has_its_exit_code(hall, trainer, table, fake_workbench, onnx_models):
+    """While it is made and afterwards: that the gate held it back is told from a failure."""
+    hall.client("datasets", "upload", str(table))
+    hall.client("experiments", "run", "1", "--wait")
+    digest = onnx_models.write_model(trainer / "m.onnx", name="bench")
+    fake_workbench.plan(trainer, model=str(trainer / "m.onnx"), digest=digest, gate={"passed": False, "checks": []})
+    for verb in ("promote", "promotion"):
+        done = hall.client("experiments", verb, "1")
+        assert (done.returncode, "did not pass its gate" in done.stdout) == (ExitCode.GATE, True), done.stdout
 
 
 def test_what_goes_wrong_has_its_exit_code(hall, trainer, table, tmp_path, fake_workbench):

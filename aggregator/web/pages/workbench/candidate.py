@@ -10,12 +10,12 @@ from aggregator.errors import NotFound
 from aggregator.rows import Role
 from aggregator.web.pages import charts, parts, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import board, drawing, grid
+from aggregator.web.pages.workbench import board, drawing, grid, words
 from aggregator.workbench import experiments, explaining, results, taking
 
 if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
-    from aggregator.workbench.rows import Experiment
+    from aggregator.workbench.rows import Experiment, Promotion
 
 METHODS: Final = {
     "importance": "What the model cannot do without (permutation importance)",
@@ -44,6 +44,7 @@ async def build(visit: Visit) -> None:
     one = await in_thread(experiments.get_experiment, services, experiment_id)
     found = await in_thread(results.model_detail, services, experiment_id, name)
     result = await in_thread(results.result, services, experiment_id)
+    offered = await in_thread(taking.get_promotion, services, experiment_id)
     entry, file = found.get("entry") or {}, found.get("file") or {}
     if not entry:
         raise NotFound(f"run {experiment_id} has no model {name!r}")
@@ -78,6 +79,7 @@ async def build(visit: Visit) -> None:
                 ("SHA-256", lambda: parts.text("span", str(file.get("sha256") or "-"), "mono")),
                 ("Settings", ", ".join(f"{key} {value}" for key, value in settings.items()) or "as they come"),
                 ("Tried", wording.plural(entry.get("searched") or 1, "setting")),
+                ("To agents", _offered(offered, name)),
                 ("Speed", f"{wording.count(entry['rows_per_s'])} rows a second" if entry.get("rows_per_s") else "-"),
             )
         )
@@ -186,6 +188,13 @@ def _answer(place: ui.element, found: dict[str, Any]) -> None:
         if items:
             keys = {key: key.replace("_", " ").capitalize() for key in items[0]}
             grid.of_objects("The figures", items, keys)
+
+
+def _offered(promotion: Promotion | None, name: str) -> str:
+    if promotion is None or promotion.model != name:
+        return "not offered"
+    work = promotion.work
+    return f"{words.state(work.state)}: {sentence(work.error or work.message)}"
 
 
 def _promote(visit: Visit, one: Experiment, name: str) -> None:
