@@ -79,7 +79,7 @@ class Scorer:
         try:
             # A session of its own: a run computes every output its graph has, and most rows need their score alone.
             self._scoring = _session(only(data, [SCORE]))
-        except Exception as error:
+        except Exception as error:  # as above, and a graph cut to one output is checked anew
             raise _unloadable(path, error) from error
         self._self_test(path)
 
@@ -152,7 +152,7 @@ class Scorer:
             result: list[NDArray[np.float32]] = session.run(
                 outputs, {INPUT: np.ascontiguousarray(rows, dtype=np.float32)}, self._run_options
             )
-        except Exception as error:
+        except Exception as error:  # as when it was loaded: the runtime promises no kinds
             raise ModelRefused(
                 f"{doing}: the graph failed ({_first_line(error)}); train it again, or roll back to the model before it"
             ) from error

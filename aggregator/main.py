@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aggregator.appearing import appearing
 from aggregator.clock import SystemClock
 from aggregator.config import PREFIX, AggregatorConfig, require_loopback
 from aggregator.errors import AggregatorError, Invalid, StateError
@@ -314,9 +315,8 @@ def _show(answer: dict[str, Any], options: argparse.Namespace) -> None:
 
 
 def _write_ready(path: Path, addresses: Addresses) -> None:
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps({"grpc": addresses.grpc, "web": addresses.web}), encoding="utf-8")
-    beside.replace(path)
+    with appearing(path) as beside:
+        beside.write_text(json.dumps({"grpc": addresses.grpc, "web": addresses.web}), encoding="utf-8")
 
 
 def _fail(error: Exception, code: ExitCode) -> int:

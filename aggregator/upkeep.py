@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aggregator.triage.grouping import Grouper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from aggregator.services import Services
 
@@ -87,8 +87,8 @@ class Upkeep:
         )
 
     @staticmethod
-    async def _attempt(what: str, work: object) -> None:
+    async def _attempt(what: str, work: Awaitable[object]) -> None:
         try:
-            await work  # type: ignore[misc]
-        except Exception:
+            await work
+        except Exception:  # a step that fails is tried again next round; its loop goes on
             log.exception("upkeep_failed step=%s", what)

@@ -38,7 +38,7 @@ TEST_SHARE = 0.3
 KDD_ROWS = 60_000
 
 
-def nsl(data: Path, _seed: int) -> tuple[pd.DataFrame, str]:
+def nsl(data: Path) -> tuple[pd.DataFrame, str]:
     """NSL-KDD, the 20 % table."""
     return pd.read_csv(data / "nslkdd_Train_data.csv"), "class"
 
@@ -49,31 +49,30 @@ def _kdd(data: Path) -> pd.DataFrame:
     return table
 
 
-def kdd_classes(data: Path, seed: int) -> tuple[pd.DataFrame, str]:
+def kdd_classes(data: Path) -> tuple[pd.DataFrame, str]:
     """KDD Cup 99, ten percent, without rows that are twice there, in five classes."""
     table = _kdd(data).drop_duplicates().reset_index(drop=True)
     table["class"] = kdd.classes(table["class"].replace("normal", kdd.BENIGN).to_numpy(dtype=str))
     table["class"] = table["class"].replace(kdd.BENIGN, "normal")
-    del seed
     return table, "class"
 
 
-def unsw(data: Path, _seed: int) -> tuple[pd.DataFrame, str]:
+def unsw(data: Path) -> tuple[pd.DataFrame, str]:
     """UNSW-NB15."""
     return pd.read_csv(data / "unsw_nb15_dev.csv.gz"), "label"
 
 
-def cicids(data: Path, _seed: int) -> tuple[pd.DataFrame, str]:
+def cicids(data: Path) -> tuple[pd.DataFrame, str]:
     """CICIDS2017, improved, Monday to Wednesday."""
     return pd.read_csv(data / "cicids2017_improved_MonTueWed.csv.gz", low_memory=False), "Label"
 
 
-def cicids_sample(data: Path, _seed: int) -> tuple[pd.DataFrame, str]:
+def cicids_sample(data: Path) -> tuple[pd.DataFrame, str]:
     """CICIDS2017 as CICFlowMeter first wrote it, a small sample."""
     return pd.read_csv(data / "cicids2017_original_format_sample.csv", low_memory=False), "Label"
 
 
-TABLES: dict[str, Callable[[Path, int], tuple[pd.DataFrame, str]]] = {
+TABLES: dict[str, Callable[[Path], tuple[pd.DataFrame, str]]] = {
     "nsl-kdd": nsl,
     "kdd99-five-classes": kdd_classes,
     "unsw-nb15": unsw,
@@ -101,7 +100,7 @@ def held_out(data: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, list[st
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    table, _ = nsl(data, seed)
+    table, _ = nsl(data)
     known = _kdd(data).drop_duplicates()
     known = known[known["class"] != "normal"]
     words = ["protocol_type", "service", "flag"]
@@ -196,7 +195,7 @@ def detected(data: Path, name: str, seed: int, budget: float) -> dict[str, Any]:
     from pyod.models.iforest import IForest
     from pyod.models.knn import KNN
 
-    table, label = TABLES[name](data, seed)
+    table, label = TABLES[name](data)
     if len(table) > KDD_ROWS:
         table = table.sample(KDD_ROWS, random_state=seed).reset_index(drop=True)
     train, test = random_split(table, label, seed)
@@ -227,7 +226,7 @@ def detected(data: Path, name: str, seed: int, budget: float) -> dict[str, Any]:
 
 def reference(data: Path, seed: int, budget: float) -> dict[str, Any]:
     """The seven algorithms on the 20 % table's own random split, with the importances of the forest."""
-    table, label = nsl(data, seed)
+    table, label = nsl(data)
     with tempfile.TemporaryDirectory() as aside:
         root = Path(aside)
         settings = Settings(label=label, seed=seed, time_budget_s=budget, search=False)
@@ -249,7 +248,7 @@ def measure(part: str, data: Path, seed: int, budget: float) -> dict[str, Any]:
     """One part with one seed."""
     kind, _, name = part.partition(":")
     if kind == "classes":
-        table, label = TABLES[name](data, seed)
+        table, label = TABLES[name](data)
         return classified(*random_split(table, label, seed), label, seed, budget)
     if kind == "benign-only":
         return detected(data, name, seed, budget)

@@ -160,7 +160,7 @@ class FleetServicer(fleet_pb2_grpc.FleetServicer):
         except StateError as error:
             log.error("ingest_failed agent=%s error=%s", stream.sender.agent_id if stream else "?", error)  # noqa: TRY400
             outbox.put(_refusal(f"the aggregator cannot store now: {error}", retry=True))
-        except Exception:
+        except Exception:  # the agent is told to come again rather than left with a broken stream
             log.exception("stream_failed agent=%s", stream.sender.agent_id if stream else "?")
             outbox.put(_refusal("the aggregator failed on this stream; see its log", retry=True))
         finally:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aggregator import audit, notes
+from aggregator.appearing import appearing
 from aggregator.errors import Conflict, Invalid, NotFound
 from aggregator.learning import labels
 from aggregator.learning.lessons import FrozenSet
@@ -59,11 +60,8 @@ def keep_file(folder: Path, data: bytes) -> str:
     digest = hashlib.sha256(data).hexdigest()
     path = folder / f"{digest}.parquet"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".tmp")
-        beside.write_bytes(data)
-        beside.replace(path)
-        parquet.sync_folder(folder)
+        with appearing(path) as beside:
+            beside.write_bytes(data)
     return digest
 
 

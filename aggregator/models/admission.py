@@ -9,8 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from aggregator.appearing import appearing, sync_folder
 from aggregator.errors import ModelRefused
-from aggregator.storage.parquet import sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,9 +72,8 @@ async def prove(path: Path, config: AggregatorConfig) -> dict[str, Any]:
 def keep(copy: Path, folder: Path, digest: str, summary: bytes) -> None:
     """Make model and report appear in `folder` under the digest, and stay there through a power cut."""
     if summary:
-        beside = copy.with_name("report.json")
-        beside.write_bytes(summary)
-        beside.replace(folder / f"{digest}.report.json")
+        with appearing(folder / f"{digest}.report.json") as beside:
+            beside.write_bytes(summary)
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     copy.replace(folder / f"{digest}.onnx")

@@ -164,7 +164,7 @@ class Jobs:
             }
         except AggregatorError as error:
             outcome = {"state": JobState.FAILED, "error": str(error)}
-        except Exception as error:
+        except Exception as error:  # whatever broke, the row must not say "running" for ever
             log.exception("job_failed id=%d", job_id)
             outcome = {"state": JobState.FAILED, "error": f"{type(error).__name__}: {error}; see the aggregator's log"}
         finally:

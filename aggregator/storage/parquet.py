@@ -5,7 +5,7 @@ A file is named by the day its flows were received and by the range of inbox ids
     staging/2026-01-31.000000000101-000000000180.parquet
     lake/day=2026-01-31/part-000000000001-000000000180.parquet
 
-It appears whole or not at all (written beside, fsynced, renamed, directory fsynced). Inbox ids are never used twice, so
+It appears whole or not at all (aggregator/appearing.py). Inbox ids are never used twice, so
 a range says exactly which records a file holds, and from that follows the one rule that makes every crash harmless: *a
 staging file whose range is covered by another file's is spent*. Its rows live in the other one; readers skip it and the
 next clean-up removes it.
@@ -14,7 +14,6 @@ next clean-up removes it.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aggregator.appearing import appearing
 from protos import contract
 from protos.v1 import batch_pb2
 
@@ -170,24 +170,9 @@ def read(files: Sequence[FlowFile]) -> pa.Table:
 
 def write(table: pa.Table, path: Path, *, received_ms: int, digest: str = contract.DIGEST) -> None:
     """Make `table` appear at `path`, whole and on disk. An existing file is replaced at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
     described = table.replace_schema_metadata({DIGEST_KEY: digest.encode(), RECEIVED_KEY: str(received_ms).encode()})
-    with beside.open("wb") as file:
+    with appearing(path) as beside, beside.open("wb") as file:
         pq.write_table(described, file, compression="zstd", use_dictionary=_TEXTS, row_group_size=50_000)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the renames in `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove(files: Iterable[FlowFile]) -> None:

@@ -200,7 +200,7 @@ def _commit_together(connection: sqlite3.Connection, jobs: list[_Job], path: Pat
                 result = job.change(connection)
                 connection.execute("RELEASE job")
                 outcomes.append((job, result, None))
-            except Exception as error:
+            except Exception as error:  # whatever one change raises is its caller's; the others of the commit go on
                 if not connection.in_transaction:  # SQLite gave the whole transaction up (disk full, I/O error)
                     raise
                 connection.execute("ROLLBACK TO job")

@@ -123,7 +123,7 @@ class Grouper:
             try:
                 while await self.round():
                     pass
-            except Exception:
+            except Exception:  # alerts wait in the store for the next try; who ends leaves them there
                 log.exception("grouping_failed")
                 self._wanted.set()
                 await self._clock.sleep(5.0)

@@ -12,6 +12,7 @@ import shutil
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from aggregator.appearing import appearing
 from aggregator.errors import NotFound, StateError
 from aggregator.work import endings
 
@@ -69,10 +70,8 @@ def read_json(path: Path, form: str | None = None) -> dict[str, Any] | None:
 
 def write_json(path: Path, told: dict[str, Any]) -> None:
     """Write an object by rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
-    beside.replace(path)
+    with appearing(path) as beside:
+        beside.write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
 
 
 def write_secret(path: Path, text: str) -> None:

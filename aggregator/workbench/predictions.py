@@ -17,6 +17,7 @@ from aggregator.work import ledger
 from aggregator.workbench import orders, places, results, runs, shelf, tables
 from aggregator.workbench.concluding import PREDICTION, WELL
 from aggregator.workbench.noting import note
+from protos import formulas
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,8 +33,6 @@ MOST_PASTED: Final = 1 << 20
 MOST_FIELDS: Final = 5_000
 LONGEST_VALUE: Final = 10_000
 MOST_REASONS: Final = 100
-FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +279,6 @@ async def delete_prediction(services: Services, actor: Principal, prediction_id:
     services.events.publish("prediction", id=prediction_id)
 
 
-def guarded(value: Any) -> Any:
-    """A cell for a spreadsheet: text that it would run as a formula begins with an apostrophe."""
-    text = tables.cell(value)
-    return f"'{text}" if isinstance(text, str) and text.startswith(FORMULAS) else text
-
-
 async def _of_file(  # noqa: PLR0917 - the parts of a request
     services: Services,
     actor: Principal,
@@ -369,10 +362,15 @@ def rows_path(services: Services, prediction_id: int) -> Path:
 def _csv(path: Path, columns: tuple[str, ...]) -> Iterator[bytes]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
-    writer.writerow([guarded(name) for name in columns])
+    writer.writerow([formulas.guarded(name) for name in columns])
     with contextlib.closing(tables.batches(path)) as batches:
         for rows in batches:
-            writer.writerows([guarded(value) for value in row] for row in rows)
+            writer.writerows([_guarded(value) for value in row] for row in rows)
             yield buffer.getvalue().encode()
             buffer.seek(0)
             buffer.truncate()
+
+
+def _guarded(value: Any) -> Any:
+    cell = tables.cell(value)
+    return formulas.guarded(cell) if isinstance(cell, str) else cell

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from trainer.workbench.candidates.base import Prepared, Told
+from trainer.errors import NotFitted
+from trainer.workbench.candidates.base import Classifier, Detector, Prepared, Told
 from trainer.workbench.candidates.catalogue import catalogue
 from trainer.workbench.candidates.graph import Runner
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Described
 
 ALL = {name: one for name, one in catalogue().items() if one.kind == "ml"}
 CLASSIFIERS = {name: one for name, one in ALL.items() if one.judges == "classes"}
@@ -45,12 +46,36 @@ def prepared(classes: int) -> Prepared:
 TEST, KIND = rows(300, 3)
 
 
-def fitted(described: Described, data: Prepared) -> Candidate:
+def fitted(described: Described, data: Prepared) -> Classifier | Detector:
     return described.make({}, 5).fit(data, Told())
 
 
-def answer(described: Described, candidate: Candidate, asked: np.ndarray) -> np.ndarray:
-    return candidate.chances(asked) if described.judges == "classes" else candidate.strangeness(asked)
+def answer(candidate: Classifier | Detector, asked: np.ndarray) -> np.ndarray:
+    return candidate.chances(asked) if isinstance(candidate, Classifier) else candidate.strangeness(asked)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_candidate_is_what_it_says_it_judges_and_nothing_else(name: str) -> None:
+    """Who asks whether it is a classifier or a detector hears what the settings page heard, before it is fitted."""
+    made = ALL[name].make({}, 5)
+    assert (isinstance(made, Classifier), isinstance(made, Detector)) == (name in CLASSIFIERS, name in DETECTORS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_unfitted_candidate_refuses_to_answer(name: str) -> None:
+    """And has no graph to give."""
+    made = ALL[name].make({}, 5)
+    with pytest.raises(NotFitted, match="call fit first"):
+        answer(made, TEST)
+    with pytest.raises(NotFitted, match="call fit first"):
+        made.to_onnx()
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_refuses_rows_without_classes(name: str) -> None:
+    """Rather than learn something else."""
+    with pytest.raises(ValueError, match="needs classes"):
+        CLASSIFIERS[name].make({}, 5).fit(prepared(0), Told())
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -82,7 +107,7 @@ def test_answers_are_finite_for_any_finite_row(name: str) -> None:
     described = ALL[name]
     candidate = fitted(described, prepared(3 if described.judges == "classes" else 0))
     far = np.array([[1e6] * 7, [-1e6] * 7, [0] * 7, [1e-30] * 7], dtype=np.float32)
-    assert np.isfinite(answer(described, candidate, far)).all()
+    assert np.isfinite(answer(candidate, far)).all()
     assert np.isfinite(Runner(candidate.to_onnx())(far)).all()
 
 
@@ -92,7 +117,7 @@ def test_the_same_seed_gives_the_same_answers(name: str) -> None:
     described = ALL[name]
     data = prepared(3 if described.judges == "classes" else 0)
     once, again = fitted(described, data), fitted(described, data)
-    np.testing.assert_array_equal(answer(described, once, TEST), answer(described, again, TEST))
+    np.testing.assert_array_equal(answer(once, TEST), answer(again, TEST))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -101,7 +126,7 @@ def test_a_row_is_judged_alone_as_in_a_batch(name: str) -> None:
     described = ALL[name]
     candidate = fitted(described, prepared(3 if described.judges == "classes" else 0))
     run = Runner(candidate.to_onnx())
-    for ask in (lambda asked: answer(described, candidate, asked), run):
+    for ask in (lambda asked: answer(candidate, asked), run):
         alone = np.concatenate([ask(TEST[at : at + 1]) for at in range(25)])
         np.testing.assert_allclose(alone, ask(TEST)[:25], rtol=1e-4, atol=1e-5)
 
@@ -113,5 +138,5 @@ def test_what_a_search_may_try_can_be_fitted(name: str) -> None:
     data = prepared(2 if described.judges == "classes" else 0)
     assert described.note.endswith(".")
     for key, values in described.space.items():
-        found = answer(described, described.make({key: values[-1]}, 5).fit(data, Told()), TEST)
+        found = answer(described.make({key: values[-1]}, 5).fit(data, Told()), TEST)
         assert np.isfinite(found).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainer.errors import NotFitted, SettingsUnusable
-from trainer.workbench.candidates.base import Prepared, Told
+from trainer.workbench.candidates.base import Classifier, Detector, Prepared, Told
 from trainer.workbench.candidates.graph import Runner
 from trainer.workbench.networks import networks
 
@@ -48,8 +48,8 @@ TEST, KIND = rows(300, 3)
 FAR = np.array([[1e6] * 9, [-1e6] * 9, [0] * 9, [1e-30] * 9, [1e30] * 9], dtype=np.float32)
 
 
-def answer(described: Described, candidate: Any, asked: np.ndarray) -> np.ndarray:
-    return candidate.chances(asked) if described.judges == "classes" else candidate.strangeness(asked)
+def answer(candidate: Classifier | Detector, asked: np.ndarray) -> np.ndarray:
+    return candidate.chances(asked) if isinstance(candidate, Classifier) else candidate.strangeness(asked)
 
 
 @pytest.fixture(scope="module", params=list(ALL))
@@ -88,7 +88,7 @@ def graph(model: Any) -> Runner:
 def test_answers_are_whole_and_the_graph_gives_the_same(described: Described, fitted: Any, graph: Runner) -> None:
     """Chances sum to one, strangeness is one number a row, and the ONNX graph agrees within 1e-4, far rows included."""
     asked = np.concatenate([TEST, FAR])
-    found = answer(described, fitted, asked)
+    found = answer(fitted, asked)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     if described.judges == "classes":
@@ -100,9 +100,16 @@ def test_answers_are_whole_and_the_graph_gives_the_same(described: Described, fi
         np.testing.assert_allclose(graph(asked), found, rtol=1e-4, atol=1e-4)
 
 
+def test_a_network_is_what_it_says_it_judges_and_nothing_else(described: Described) -> None:
+    """A classifier or a detector, before it is fitted."""
+    made = described.make({}, 5)
+    classes = described.judges == "classes"
+    assert (isinstance(made, Classifier), isinstance(made, Detector)) == (classes, not classes)
+
+
 def test_it_learns(described: Described, fitted: Any) -> None:
     """Three epochs tell most rows apart, or find the strange ones stranger."""
-    found = answer(described, fitted, TEST)
+    found = answer(fitted, TEST)
     if described.judges == "classes":
         assert (found.argmax(axis=1) == KIND).mean() > 0.6
     else:
@@ -111,7 +118,7 @@ def test_it_learns(described: Described, fitted: Any) -> None:
 
 def test_a_row_is_judged_alone_as_in_a_batch(described: Described, fitted: Any, graph: Runner) -> None:
     """In Python and by the graph."""
-    for ask in (lambda asked: answer(described, fitted, asked), graph):
+    for ask in (lambda asked: answer(fitted, asked), graph):
         alone = np.concatenate([ask(TEST[at : at + 1]) for at in range(10)])
         np.testing.assert_allclose(alone, ask(TEST)[:10], rtol=1e-4, atol=1e-5)
 
@@ -128,7 +135,7 @@ def test_every_epoch_is_told(described: Described, fitted: Any, told: list[dict[
 def test_the_same_seed_gives_the_same_answers(described: Described, fitted: Any) -> None:
     """To the last bit: dense layers with dropout and normalisation, convolutions, and what rebuilds."""
     again: Any = described.make(SMALL, 5).fit(prepared(described), Told())
-    np.testing.assert_array_equal(answer(described, again, TEST), answer(described, fitted, TEST))
+    np.testing.assert_array_equal(answer(again, TEST), answer(fitted, TEST))
 
 
 def test_the_graph_is_plain(model: Any) -> None:
@@ -142,7 +149,7 @@ def test_the_graph_is_plain(model: Any) -> None:
 def test_an_unfitted_network_refuses_to_answer(described: Described) -> None:
     """It does not answer with fresh weights."""
     with pytest.raises(NotFitted, match="call fit first"):
-        answer(described, described.make({}, 5), TEST)
+        answer(described.make({}, 5), TEST)
 
 
 def test_an_unknown_hyper_parameter_is_refused_by_name(described: Described) -> None:

@@ -22,7 +22,7 @@ from trainer.detectors.classified import Classified
 from trainer.detectors.neighbours import Neighbours
 from trainer.detectors.places import Space
 from trainer.detectors.portfolio import Portfolio
-from trainer.errors import OutputError, ParityError
+from trainer.errors import ParityError
 from trainer.judging import report
 from trainer.main import main
 from trainer.making import calibrate, export, model, placing, teaching
@@ -269,12 +269,3 @@ def test_the_report_says_what_was_promised_and_found(made: Path, folder: Path) -
         assert body["curves"][name]["roc"]
     assert (folder / "first" / "m.report.html").read_text().startswith("<!doctype html>")
     assert opened.manifest.provenance["recipe"]["digest"] == body["recipe"]["digest"]
-
-
-def test_a_model_that_cannot_be_written_is_an_error_with_the_place(tmp_path: Path) -> None:
-    """And nothing half-written is left behind."""
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="file"):
-        export.write(tmp_path / "file" / "m.onnx", b"model")
-    export.write(tmp_path / "m.onnx", b"model")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "m.onnx"]

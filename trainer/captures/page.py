@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from trainer.appearing import write
 from trainer.captures.summary import GROUPS, ROWS, ranged, rate, short
 from trainer.judging.drawing import at_prevalence, document, figure, number, text
-from trainer.making.export import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

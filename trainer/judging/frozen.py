@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from protos import contract
+from trainer.appearing import appearing
 from trainer.corpora import sources, truth
 from trainer.corpora.lake import DIGEST_KEY
 from trainer.corpora.rows import Found, SourceFile, file_digest
-from trainer.errors import ForeignRows, OutputError, SourceMissing
+from trainer.errors import ForeignRows, SourceMissing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,13 +158,8 @@ def write(made: Frozen, purpose: str, path: Path) -> None:
     described = pa.table(columns).replace_schema_metadata(
         {DIGEST_KEY: contract.DIGEST.encode(), ABOUT_KEY: json.dumps(about, sort_keys=True).encode()}
     )
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with appearing(path) as beside:
         pq.write_table(described, beside, compression="zstd")
-        beside.replace(path)
-    except OSError as error:
-        raise OutputError(f"writing {path}: {error.strerror}; check the folder and its rights") from error
 
 
 def _one(found: Found, purpose: str, profile: CaptureProfile) -> Frozen:

@@ -10,8 +10,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from trainer.appearing import write
 from trainer.judging import page
-from trainer.making.export import write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,8 +24,8 @@ BetaCDF(q; x + 1, W - x) = 0.95 (Clopper and Pearson). Windows are the better un
 is one finding, however many flows it makes.
 
 **Together.** Agents add up what two hosts do (`agent/conversations.py`): a flow alerts by its own score, or by that of
-its hosts together less a handicap that the model carries. The handicap makes both ways as rare, and the thresholds are
-order statistics of what decides (`with_together`): one promise covers both ways.
+its hosts together less a handicap that the model carries. The handicap makes the second way as rare as the first, or
+rarer, and the thresholds are order statistics of what decides (`with_together`): one promise covers both ways.
 
 **Weights.** Calibration rows are unweighted: `split.py` thins weighted rows to plain draws before they come here,
 because a certificate for weighted order statistics would only be approximate.
@@ -52,6 +52,9 @@ CONFIDENCE: Final = 0.95
 WINDOW_MS: Final = 600_000
 _SEEN: Final = 5
 """Rows beyond a quantile from which it is one."""
+_LEAST_HANDICAP: Final = 0.7
+"""Flows of two hosts together must be five times as rare as one flow: log10(5). Calibration rows are of the hosts that
+were fitted on; where a host is new, all its flows are odd for one reason and add up to what those rows never showed."""
 NUDGE: Final = 1e-3
 FEWEST: Final = 20
 _TINIEST: Final = 1e-12
@@ -172,11 +175,12 @@ def with_together(
     """`alone`, with thresholds that hold when flows of two hosts may alert together as well as one alone.
 
     `scores` `[n]` are those of the calibration rows, `together` `[n]` those of their hosts at that moment. The handicap
-    makes the two as rare at `alpha`: the difference of their quantiles there, or where five rows lie beyond. The
-    thresholds are order statistics of what decides, so the promise covers both ways at once.
+    makes the two as rare at `alpha`: the difference of their quantiles there, or where five rows lie beyond. It is
+    `_LEAST_HANDICAP` at least, since no calibration row is of a host nobody has seen. The thresholds are order
+    statistics of what decides, so the promise covers both ways at once.
     """
     place = 1.0 - max(alpha, min(_SEEN / len(scores), 0.5))
-    handicap = round(max(float(np.quantile(together, place)) - float(np.quantile(scores, place)), 0.0), 4)
+    handicap = round(max(float(np.quantile(together, place)) - float(np.quantile(scores, place)), _LEAST_HANDICAP), 4)
     decisive = conversations.judge(scores, together, handicap)
     alphas = [entry.alpha for entry in alone.thresholds]
     thresholds = _thresholds(alone, np.sort(decisive)[::-1], alphas)

@@ -12,20 +12,16 @@ Promises:
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 
 from protos import contract, manifest
-from trainer.errors import OutputError, ParityError
+from trainer.errors import ParityError
 from trainer.making import canonical
 from trainer.runtime import tensorflow
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from trainer.making.calibrate import Calibration
@@ -153,25 +149,6 @@ def with_manifest(data: bytes, described: manifest.Manifest) -> bytes:
     entry.key, entry.value = manifest.METADATA_KEY, described.to_json()
     finished: bytes = proto.SerializeToString(deterministic=True)
     return finished
-
-
-def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path` by rename, so that nobody ever sees half a file. Raises `OutputError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(partial, 0o644)  # noqa: PTH101 - a temporary file is private, a model is to be read by others
-            os.replace(partial, path)  # noqa: PTH105
-        except BaseException:
-            os.unlink(partial)  # noqa: PTH108
-            raise
-    except OSError as error:
-        raise OutputError(f"writing {path}: {error.strerror}; check the folder and the space left") from error
 
 
 def _largest(differences: NDArray) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from protos import manifest
+from trainer import appearing
 from trainer.corpora import corpus
 from trainer.corpora.held import read as read_held
 from trainer.corpora.split import split
@@ -150,7 +151,7 @@ def fit_rows(
     body["frozen"] = sets.to_json(challenger, recipe.alpha)
     body["gate"] = None if verdict is None else verdict.to_json()
 
-    export.write(request.out, data)
+    appearing.write(request.out, data)
     folder = request.out.parent if request.report_dir is None else request.report_dir
     stem = f"{request.out.stem}.report" if request.report_dir is None else "report"
     report.save(body, folder / f"{stem}.json", folder / f"{stem}.html")

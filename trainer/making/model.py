@@ -59,7 +59,7 @@ class Session:
             for start in range(0, max(len(rows), 1), _BATCH_ROWS):
                 batch = np.ascontiguousarray(rows[start : start + _BATCH_ROWS], dtype=np.float32)
                 parts.append(session.run(list(outputs), {manifests.INPUT: batch}))
-        except Exception as error:
+        except Exception as error:  # the runtime raises classes of its own for whatever a foreign graph does
             raise ModelError(
                 f"scoring with model {self._name}: {error}; is it a model of anomaflow-trainer?"
             ) from error

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from trainer.appearing import write
 from trainer.errors import OutputError
-from trainer.making.export import write
 
 if TYPE_CHECKING:
     from pathlib import Path

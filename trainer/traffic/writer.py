@@ -15,6 +15,8 @@ import struct
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from trainer import appearing as files
+from trainer.errors import OutputError
 from trainer.traffic.packets import TrafficError
 from trainer.traffic.templates import ICMP, ICMPV6
 
@@ -51,18 +53,11 @@ _CHUNK = 2048
 @contextmanager
 def appearing(path: Path, mode: str) -> Iterator[IO[Any]]:
     """A file that takes its name when the block ends well. Raises `TrafficError` where it cannot be written."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open(mode, buffering=1 << 18) as stream:
+        with files.appearing(path) as beside, beside.open(mode, buffering=1 << 18) as stream:
             yield stream
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TrafficError(f"cannot write {path}: {error.strerror}; choose another place for it") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    except OutputError as error:
+        raise TrafficError(f"cannot write what was made: {error}") from error
 
 
 def write_packets(stream: IO[bytes], packets: Iterable[Packet], start_us: int) -> int:

@@ -8,9 +8,10 @@ A table goes through the folders in this order:
     candidates/  the models that compete, one contract
     contest/     the run itself: fit, judge, compare, choose; it can be cut off anywhere and goes on where it was
     networks/    candidates that are Keras networks
-    files/       a fitted candidate as one ONNX file with its preprocessing, and as a script
+    files/       a fitted candidate as one ONNX file with its preprocessing
     prediction/  new rows through such a file
     explanation/ why a model says what it says
+    promotion/   what leaves: a model as a script, the check that a run can be done again, models for agents
 
 Everything a person sees of a run is a JSON file in the run's folder; whoever shows it needs nothing of this room.
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.arguments import amount
-from trainer.progress import STYLES
+from trainer.workbench.telling import add_progress
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +22,7 @@ def add_arguments(verbs: Any) -> None:
     run.add_argument("folder", type=Path, metavar="RUNDIR", help="folder with settings.json and data.json")
     run.add_argument("--resume", action="store_true", help="go on with a run that was cut off (done anyway)")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
-    run.add_argument("--progress", choices=STYLES, help="how progress is shown")
+    add_progress(run)
 
 
 def add_automl(commands: Any) -> None:
@@ -43,7 +43,7 @@ def add_automl(commands: Any) -> None:
     automl.add_argument("--out", type=Path, metavar="DIR", help="folder of the run; a new one if not given")
     automl.add_argument("--seed", type=int, help="seed of everything random")
     automl.add_argument("--json", action="store_true", help="print the result as JSON")
-    automl.add_argument("--progress", choices=STYLES, help="how progress is shown")
+    add_progress(automl)
 
 
 def _run(options: argparse.Namespace, progress: Progress) -> ExitCode:

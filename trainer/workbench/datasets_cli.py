@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from protos.exits import ExitCode
 from trainer.errors import SettingsUnusable
+from trainer.workbench.telling import add_progress, ended, teller
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from trainer.progress import Progress
 
-_STYLES: Final = ("json", "bar", "none")
 _SCHEMES: Final = "https,s3,gs,gcs,az,abfs"
 KINDS: Final = ("histogram", "box", "scatter", "heatmap", "counts", "embedding")
 URL_VARIABLE: Final = "ANOMAFLOW_DATABASE_URL"
@@ -91,7 +88,7 @@ def _add_plot(verbs: Any) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--progress", choices=_STYLES, help="how progress is shown: a bar on a terminal if not given")
+    add_progress(parser)
 
 
 def _import(options: argparse.Namespace, progress: Progress) -> ExitCode:
@@ -114,15 +111,11 @@ def _import(options: argparse.Namespace, progress: Progress) -> ExitCode:
         lake=options.lake,
         limits=Limits.parse(options.limits),
     )
-    about = import_table(asked, _tell(options, progress))
+    about = import_table(asked, teller(options, progress))
     progress.end()
     if options.json:
         print(json.dumps(about, ensure_ascii=False))
-    elif options.progress == "json":
-        _line(
-            {"event": "end", "state": "done", "message": f"{about['rows']:,} rows, {len(about['columns']):,} columns"}
-        )
-    else:
+    elif not ended(options, f"{about['rows']:,} rows, {len(about['columns']):,} columns"):
         print(
             f"{about['name']}: {about['rows']:,} rows, {len(about['columns']):,} columns, digest {about['digest'][:12]}"
         )
@@ -134,13 +127,11 @@ def _import(options: argparse.Namespace, progress: Progress) -> ExitCode:
 def _profile(options: argparse.Namespace, progress: Progress) -> ExitCode:
     from trainer.workbench.datasets.exploration import profiling
 
-    profile = profiling.profile(options.folder, options.label, _tell(options, progress))
+    profile = profiling.profile(options.folder, options.label, teller(options, progress))
     progress.end()
     if options.json:
         print(json.dumps(profile, ensure_ascii=False))
-    elif options.progress == "json":
-        _line({"event": "end", "state": "done", "message": f"{profile['rows']:,} rows looked at"})
-    else:
+    elif not ended(options, f"{profile['rows']:,} rows looked at"):
         from trainer.workbench.datasets.exploration import printing
 
         print(printing.profile(profile))
@@ -169,22 +160,3 @@ def _url(path: Path | None) -> str | None:
         raise SettingsUnusable(
             f"reading the database's URL from {path}: {error}; give a text file with one line"
         ) from error
-
-
-def _tell(options: argparse.Namespace, progress: Progress) -> Callable[[str, float, str], None]:
-    """Progress as the workbench tells it: one object a line, or the trainer's bar."""
-    if options.progress != "json":
-        return progress.stage
-    reached = 0.0
-
-    def tell(stage: str, fraction: float, message: str) -> None:
-        nonlocal reached
-        reached = max(reached, min(fraction, 1.0))
-        _line({"event": "stage", "stage": stage, "fraction": round(reached, 4), "message": message})
-
-    return tell
-
-
-def _line(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"at_ms": time.time_ns() // 1_000_000, **event}, ensure_ascii=False) + "\n")
-    sys.stdout.flush()

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from protos.exits import ExitCode
 from trainer.arguments import amount, positive, rate
 from trainer.errors import SettingsUnusable
-from trainer.progress import STYLES
+from trainer.workbench.telling import add_progress, ended, teller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trainer.progress import Progress
     from trainer.workbench.prediction.incoming import Incoming
-    from trainer.workbench.prediction.predict import Tell
+    from trainer.workbench.telling import Tell
 
 STDIN: Final = "-"
 
@@ -77,7 +77,7 @@ def _add_predict(verbs: Any) -> None:
         "--fill-missing", action="store_true", help="fill with typical values, however many are missing"
     )
     predict.add_argument("--json", action="store_true", help="print the summary as JSON")
-    _add_progress(predict)
+    add_progress(predict)
 
 
 def _add_explain(verbs: Any) -> None:
@@ -103,7 +103,7 @@ def _add_explain(verbs: Any) -> None:
     explain.add_argument("--seed", type=int, default=7, help="seed of everything random (default 7)")
     explain.add_argument("--out", type=Path, metavar="FILE", help="where the JSON goes; standard output if not given")
     explain.add_argument("--json", action="store_true", help="print it as JSON as well")
-    _add_progress(explain)
+    add_progress(explain)
 
 
 def _add_promote(verbs: Any) -> None:
@@ -125,38 +125,7 @@ def _add_promote(verbs: Any) -> None:
     promote.add_argument("--golden", nargs="+", default=[], metavar="PATH", help="golden set of the gate")
     promote.add_argument("--alpha", type=rate, default=5e-3, help="false-positive rate to compare at (default 0.005)")
     promote.add_argument("--json", action="store_true", help="print the result as JSON")
-    _add_progress(promote)
-
-
-def _add_progress(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--progress", choices=STYLES, help="how progress is shown")
-
-
-def _tell(options: argparse.Namespace, progress: Progress) -> Tell:
-    """Progress as the workbench tells it: one object a line, or the trainer's bar."""
-    if options.progress != "json":
-        return progress.stage
-    reached = 0.0
-
-    def tell(stage: str, fraction: float, message: str) -> None:
-        nonlocal reached
-        reached = max(reached, min(fraction, 1.0))
-        _line({"event": "stage", "stage": stage, "fraction": round(reached, 4), "message": message})
-
-    return tell
-
-
-def _ended(options: argparse.Namespace, message: str) -> bool:
-    """Tell a program that follows that all went well; False when none does."""
-    if options.progress != "json":
-        return False
-    _line({"event": "end", "state": "done", "message": message})
-    return True
-
-
-def _line(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"at_ms": time.time_ns() // 1_000_000, **event}) + "\n")
-    sys.stdout.flush()
+    add_progress(promote)
 
 
 def _count(text: str) -> int:
@@ -179,13 +148,13 @@ def _predict(options: argparse.Namespace, progress: Progress) -> ExitCode:
         label=options.label or label_of(options.model),
     )
     opened = open_model(options.model)
-    tell = _tell(options, progress)
+    tell = teller(options, progress)
     with _incoming(options.data, options.limit_rows, tell) as incoming:
         told = predict(opened, incoming, options.out, asked, tell)
     progress.end()
     if options.json:
         print(json.dumps(told))
-    elif not _ended(options, f"{told['rows']:,} rows, {told['anomalies']:,} anomalies"):
+    elif not ended(options, f"{told['rows']:,} rows, {told['anomalies']:,} anomalies"):
         counts = ", ".join(f"{name} {rows}" for name, rows in told["counts"].items())
         print(f"rows       {told['rows']}\ncounts     {counts}\nanomalies  {told['anomalies']}")
         for note in (*told["schema"]["notes"], *told["notes"]):
@@ -208,7 +177,7 @@ def _explain(options: argparse.Namespace, progress: Progress) -> ExitCode:
         seed=options.seed,
     )
     ends = time.monotonic() + options.seconds
-    opened, tell = open_model(options.model), _tell(options, progress)
+    opened, tell = open_model(options.model), teller(options, progress)
     with _incoming(options.table, None, tell) as incoming:
         path = options.background or table_of(options.model)
         told = explain.explain(
@@ -224,7 +193,7 @@ def _explain(options: argparse.Namespace, progress: Progress) -> ExitCode:
         explain.save(told, options.out)
     if options.json or options.out is None:
         print(json.dumps(told))
-    elif not _ended(options, told["title"]):
+    elif not ended(options, told["title"]):
         print(told["title"])
         for item in told["items"][:10]:
             print(f"  {item['feature']:<32} {item['value']!s:<20} {item['effect']}")
@@ -260,7 +229,7 @@ def _promote(options: argparse.Namespace, progress: Progress) -> ExitCode:
     }
     if options.json:
         print(json.dumps(told))
-    elif not _ended(options, f"model {result.digest[:12]} written"):
+    elif not ended(options, f"model {result.digest[:12]} written"):
         print(f"model   {result.model}\ndigest  {result.digest}\nreport  {result.report}")
         print("It was fitted again on all features of a flow; publish it with: anomaflow-trainer publish")
         if result.gate is not None:

@@ -12,8 +12,8 @@ from aggregator.web.app import build_app
 
 
 async def test_downloads_are_files_and_never_pages(web, hall, analyst):
-    """A name of our own, the right type, nothing a browser would run; cells that a spreadsheet would run are guarded."""
-    hostile = b'a,b\n"=HYPERLINK(1)",1\n+1,2\n-2,3\n@x,4\nplain,5\n'
+    """A name of our own, the right type, nothing a browser would run; cells that a spreadsheet would run are guarded, numbers not."""
+    hostile = b'a,b\n"=HYPERLINK(1)",1\n+1+1,2\n-2,3\n@x,4\n =1,5\nplain,6\n'
     run = await ran(web, analyst, hall, label="label")
     made = await web.post(
         f"/experiments/{run}/predict/upload", params={"filename": "h.csv"}, content=hostile, headers=analyst
@@ -27,7 +27,7 @@ async def test_downloads_are_files_and_never_pages(web, hall, analyst):
     assert got.headers["x-content-type-options"] == "nosniff"
     assert got.headers["content-security-policy"].startswith("default-src 'none'")
     cells = [line.partition(",")[0] for line in got.text.splitlines()[1:]]
-    assert cells == ["'=HYPERLINK(1)", "'+1", "'-2", "'@x", "plain"]
+    assert cells == ["'=HYPERLINK(1)", "'+1+1", "-2", "'@x", "' =1", "plain"]
     got = await web.get(f"/experiments/{run}/models/random-forest/model.onnx", headers=analyst)
     assert got.headers["content-disposition"] == f'attachment; filename="random-forest-{run}.onnx"'
     for name in ("..", "../../../x", "random%2Fforest", "x" * 80):

@@ -1,11 +1,13 @@
 """What a candidate is: one contract for trees, neighbours, networks and detectors; tests/contract judges them all.
 
 - The constructor only remembers; `fit` does the work and returns the candidate; what was fitted ends in an underscore.
-- A *classifier* answers `chances` [n, K] that sum to one, in the order of `Prepared.classes`. A *detector* answers
-  `strangeness` [n], finite, higher is stranger. `judges` says which of the two it is.
+- A `Classifier` answers `chances` [n, K] that sum to one, in the order of `Prepared.classes`. A `Detector` answers
+  `strangeness` [n], finite, higher is stranger. `Described.judges` says which of the two `make` gives.
 - Inputs are encoded rows: float32, finite, `[n, F]`, in the order of `Prepared.names`.
 - `to_onnx` is the fitted candidate as a graph: input `features` [n, F] float32; output `chances` [n, K] float32, or
   `strangeness` [n] float32. What a run keeps, predicts with and explains is always that graph, never a Python object.
+- What else a fit has to say, a candidate may have as `note_` (a sentence for people), `unfinished_` (cut off in its
+  epochs) and `rounds_` (of boosting); whoever fits looks for them.
 - A candidate that goes through epochs tells each one, looks at `Told.stop` after it, and puts checkpoints into
   `Told.folder`, from which another `fit` with the same data goes on.
 """
@@ -13,7 +15,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Judges = Literal["classes", "strangeness"]
+History = list[dict[str, float]]
+"""A row an epoch: epoch, loss, val_loss, and accuracy (acc, val_acc) where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +50,20 @@ class Prepared:
     weights: NDArray[np.float32] | None = None
     """What each fit row counts, where classes are balanced by weights."""
 
+    @property
+    def known(self) -> NDArray[np.int64]:
+        """`fit_class` of a task that has classes. Raises `ValueError` of one that has none."""
+        if self.fit_class is None:
+            raise ValueError("a classifier needs classes; this task has none")
+        return self.fit_class
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """How a fit speaks and is spoken to."""
 
     epoch: Callable[[dict[str, float]], None] = lambda _row: None
-    """Told a row of history: epoch, loss, val_loss, and accuracy (acc, val_acc) where there is one."""
+    """Told each row of the history."""
     stop: Callable[[], bool] = lambda: False
     """True when the fit should end with what it has: out of time, or a person said stop."""
     seconds_left: Callable[[], float] = lambda: float("inf")
@@ -70,7 +81,7 @@ class Described:
     """As people call it, such as `Random forest`."""
     judges: Judges
     kind: Literal["ml", "dl"]
-    make: Callable[[dict[str, Any], int], Candidate]
+    make: Callable[[dict[str, Any], int], Classifier | Detector]
     """From hyper-parameters (defaults for those not named) and a seed."""
     space: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     """Values worth trying in a search, by hyper-parameter."""
@@ -79,20 +90,30 @@ class Described:
 
 
 class Candidate(Protocol):
-    """See the top of this module."""
+    """What both kinds do. See the top of this module."""
 
     def fit(self, data: Prepared, told: Told) -> Self:
         """Learn from `data.fit`; `data.select` only says when to stop."""
         ...
 
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[n, K]` of a classifier."""
-        ...
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`[n]` of a detector."""
-        ...
-
     def to_onnx(self) -> Any:
         """An `onnx.ModelProto`, as described at the top."""
+        ...
+
+
+@runtime_checkable
+class Classifier(Candidate, Protocol):
+    """Tells classes apart."""
+
+    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[n, K]`."""
+        ...
+
+
+@runtime_checkable
+class Detector(Candidate, Protocol):
+    """Finds what is strange."""
+
+    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`[n]`."""
         ...

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from trainer.detectors.base import fitted
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.classifiers import Learner, tree
 from trainer.workbench.candidates.graph import Drawing, finished
@@ -17,51 +18,32 @@ if TYPE_CHECKING:
 
 
 class MostFrequent:
-    """Gives every row the classes' shares among the fit rows. See `base.Candidate`."""
+    """Gives every row the classes' shares among the fit rows. See `base.Classifier`."""
 
     def __init__(self) -> None:
         self.shares_: NDArray[np.float32] | None = None
         self.features_ = 0
 
     def fit(self, data: Prepared, _told: Told) -> Self:
-        """Count the classes."""
-        counts = np.bincount(_classes(data), minlength=len(data.classes))
+        """Count the classes. Raises `ValueError` without any."""
+        counts = np.bincount(data.known, minlength=len(data.classes))
         self.shares_ = (counts / counts.sum()).astype(np.float32)
         self.features_ = data.fit.shape[1]
         return self
 
     def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The same for every row."""
-        shares = learned(self.shares_)
+        shares = fitted(self, self.shares_)
         return np.repeat(shares[None, :], len(rows), axis=0)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The shares, once a row."""
-        shares = learned(self.shares_)
+        shares = fitted(self, self.shares_)
         drawing = Drawing()
         first = drawing.op("ReduceSum", "features", drawing.constant(np.array([1])), keepdims=1)
         nothing = drawing.op("Mul", first, drawing.constant(np.zeros(1, dtype=np.float32)))
         drawing.op("Add", nothing, drawing.constant(shares[None, :]), out="chances")
         return finished(drawing, self.features_, "chances", len(shares))
-
-
-def learned(value: Any) -> Any:
-    """A fitted value. Raises `NotFitted`."""
-    from trainer.errors import NotFitted
-
-    if value is None:
-        raise NotFitted("fit this candidate before it is asked")
-    return value
-
-
-def _classes(data: Prepared) -> NDArray[np.int64]:
-    if data.fit_class is None:
-        raise ValueError("a classifier needs classes; this task has none")
-    return data.fit_class
 
 
 DESCRIBED: Final = (

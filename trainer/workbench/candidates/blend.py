@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Candidate, Prepared, Told
+    from trainer.workbench.candidates.base import Classifier, Prepared, Told
 
 NAME: Final = "blend"
 TITLE: Final = "Blend of the best"
 
 
 class Blend:
-    """Of `members`, which are fitted with it or were before. See `base.Candidate`."""
+    """Of `members`, which are fitted with it or were before. See `base.Classifier`."""
 
-    def __init__(self, members: Sequence[Candidate], features: int, classes: int) -> None:
+    def __init__(self, members: Sequence[Classifier], features: int, classes: int) -> None:
         self.members = list(members)
         self.features_ = features
         self.classes_ = classes
@@ -36,10 +36,6 @@ class Blend:
         """The mean `[n, K]`."""
         mean: NDArray[np.float32] = np.mean([member.chances(rows) for member in self.members], axis=0)
         return mean.astype(np.float32)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The members' graphs side by side on the same input."""

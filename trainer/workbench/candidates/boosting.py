@@ -1,8 +1,6 @@
 """Boosted trees by LightGBM: columns in bins, trees by leaves, stopped by the select rows.
 
-The graph is drawn from LightGBM's own description of its trees, as one tree ensemble with a sum a class. Its cuts are
-float64 there and float32 in a graph; a cut lies between two float32 values, so it is rounded down to the next float32
-and sends every float32 row to the side LightGBM sends it to.
+The graph is drawn from LightGBM's own description of its trees, as one tree ensemble with a sum a class (trees.py).
 """
 
 from __future__ import annotations
@@ -11,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.errors import NotFitted
+from trainer.detectors.base import fitted
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.graph import Drawing, finished
+from trainer.workbench.candidates.trees import boosted, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +35,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 class Boosting:
-    """See the top of this module and `base.Candidate`. `rounds` fixes the number of trees a class."""
+    """See the top of this module and `base.Classifier`. `rounds` fixes the number of trees a class."""
 
     def __init__(self, given: dict[str, Any], seed: int) -> None:
         given = dict(given)
@@ -52,8 +51,6 @@ class Boosting:
         """Grow trees until the select rows are predicted no better, time is up, or somebody says stop."""
         import lightgbm
 
-        if data.fit_class is None:
-            raise ValueError("a classifier needs classes; this task has none")
         several = len(data.classes) > 2
         parameters = {
             **_DEFAULTS,
@@ -69,7 +66,7 @@ class Boosting:
         }
         if several:
             parameters["num_class"] = len(data.classes)
-        fit = lightgbm.Dataset(data.fit, data.fit_class, weight=data.weights, free_raw_data=True)
+        fit = lightgbm.Dataset(data.fit, data.known, weight=data.weights, free_raw_data=True)
         called: list[Any] = [_ends(told)]
         valid: list[Any] = []
         if self.rounds is None and data.select_class is not None and len(data.select):
@@ -83,33 +80,17 @@ class Boosting:
 
     def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n, K]`."""
-        if self.booster_ is None:
-            raise NotFitted("fit this candidate before it is asked")
-        found = np.asarray(
-            self.booster_.predict(rows, num_iteration=self.rounds_, num_threads=_THREADS), dtype=np.float32
-        )
+        booster = fitted(self, self.booster_)
+        found = np.asarray(booster.predict(rows, num_iteration=self.rounds_, num_threads=_THREADS), dtype=np.float32)
         return found if found.ndim == 2 else np.stack([1 - found, found], axis=1)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """All trees as one ensemble, then a softmax, or a sigmoid of two classes."""
-        if self.booster_ is None:
-            raise NotFitted("fit this candidate before it is exported")
+        booster = fitted(self, self.booster_)
         sums = self.classes_ if self.classes_ > 2 else 1
-        told = self.booster_.dump_model(num_iteration=self.rounds_)["tree_info"]
+        told = booster.dump_model(num_iteration=self.rounds_)["tree_info"]
         drawing = Drawing()
-        raw = drawing.op(
-            "TreeEnsembleRegressor",
-            "features",
-            domain="ai.onnx.ml",
-            n_targets=sums,
-            aggregate_function="SUM",
-            post_transform="NONE",
-            **ensemble([one["tree_structure"] for one in told], sums),
-        )
+        raw = summed(drawing, "features", boosted([one["tree_structure"] for one in told], sums), sums)
         if sums > 1:
             drawing.op("Softmax", raw, axis=1, out="chances")
         else:
@@ -129,41 +110,6 @@ def _ends(told: Told) -> Any:
             )
 
     return look
-
-
-def ensemble(trees: list[dict[str, Any]], sums: int) -> dict[str, Any]:
-    """Attributes of a tree ensemble; tree `t` counts for sum `t % sums`."""
-    nodes: dict[str, list[Any]] = {
-        key: [] for key in ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
-    }
-    leaves: dict[str, list[Any]] = {key: [] for key in ("treeids", "nodeids", "ids", "weights")}
-    for at, root in enumerate(trees):
-        waiting, number = [(root, 0)], 1
-        while waiting:
-            node, here = waiting.pop()
-            nodes["treeids"].append(at)
-            nodes["nodeids"].append(here)
-            if "split_feature" in node:
-                left, right, number = number, number + 1, number + 2
-                waiting += [(node["left_child"], left), (node["right_child"], right)]
-                held = (int(node["split_feature"]), _down(float(node["threshold"])), "BRANCH_LEQ", left, right)
-            else:
-                held = (0, 0.0, "LEAF", 0, 0)
-                leaves["treeids"].append(at)
-                leaves["nodeids"].append(here)
-                leaves["ids"].append(at % sums)
-                leaves["weights"].append(float(node["leaf_value"]))
-            for key, each in zip(("featureids", "values", "modes", "truenodeids", "falsenodeids"), held, strict=True):
-                nodes[key].append(each)
-    return {f"nodes_{key}": value for key, value in nodes.items()} | {
-        f"target_{key}": value for key, value in leaves.items()
-    }
-
-
-def _down(cut: float) -> float:
-    """The largest float32 that is not above `cut`."""
-    rounded = np.float32(cut)
-    return float(np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > cut else rounded)
 
 
 DESCRIBED: Final = (

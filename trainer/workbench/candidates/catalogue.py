@@ -6,34 +6,29 @@ candidate needs is imported when it is fitted. The order is that of a run: cheap
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from typing import TYPE_CHECKING, Final
+
+from trainer.workbench.candidates import baselines, boosting, classifiers, portfolio
+from trainer.workbench.candidates.detectors import autoencoder, deviations, isolation, neighbours, tails
+from trainer.workbench.networks import networks
 
 if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Described
 
 _PARTS: Final = (
-    "trainer.workbench.candidates.baselines",
-    "trainer.workbench.candidates.boosting",
-    "trainer.workbench.candidates.classifiers",
-    "trainer.workbench.candidates.detectors.deviations",
-    "trainer.workbench.candidates.detectors.tails",
-    "trainer.workbench.candidates.detectors.isolation",
-    "trainer.workbench.candidates.detectors.neighbours",
-    "trainer.workbench.candidates.detectors.autoencoder",
-    "trainer.workbench.candidates.portfolio",
-    "trainer.workbench.networks.catalogue",
+    baselines.DESCRIBED,
+    boosting.DESCRIBED,
+    classifiers.DESCRIBED,
+    deviations.DESCRIBED,
+    tails.DESCRIBED,
+    isolation.DESCRIBED,
+    neighbours.DESCRIBED,
+    autoencoder.DESCRIBED,
+    portfolio.DESCRIBED,
+    networks(),
 )
 
 
 def catalogue() -> dict[str, Described]:
     """Every candidate by its name, in the order of a run."""
-    found: dict[str, Described] = {}
-    for part in _PARTS:
-        package = part.rpartition(".")[0]
-        if importlib.util.find_spec(package) is None or importlib.util.find_spec(part) is None:
-            continue
-        for described in importlib.import_module(part).DESCRIBED:
-            found[described.name] = described
-    return found
+    return {one.name: one for part in _PARTS for one in part}

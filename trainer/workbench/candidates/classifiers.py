@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.errors import NotFitted
+from trainer.detectors.base import fitted
 from trainer.workbench.candidates.base import Described
+from trainer.workbench.candidates.distances import nearest
 from trainer.workbench.candidates.graph import ML_OPSET, OPSET, Drawing, Runner, finished
+from trainer.workbench.candidates.sampling import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +21,13 @@ if TYPE_CHECKING:
 
 _THREADS: Final = 2
 _BLOCK: Final = 16_384
+_REMEMBERED: Final = 20_000
+_NEAR: Final = 1e-2
+"""Added to a squared distance: a known row met again counts much, not infinitely."""
 
 
 class Learner:
-    """An estimator made by `make(hyper-parameters, seed)`, of `most` fit rows at most. See `base.Candidate`."""
+    """An estimator made by `make(hyper-parameters, seed)`, of `most` fit rows at most. See `base.Classifier`."""
 
     def __init__(
         self, make: Callable[[dict[str, Any], int], Any], given: dict[str, Any], seed: int, *, most: int | None = None
@@ -37,60 +42,39 @@ class Learner:
         self.note_ = ""
 
     def fit(self, data: Prepared, _told: Told) -> Self:
-        """Learn the classes of `data.fit`."""
+        """Learn the classes of `data.fit`. Raises `ValueError` without any."""
         at, self.note_ = sampled(data, self.most, self.seed)
-        if data.fit_class is None:
-            raise ValueError("a classifier needs classes; this task has none")
         model = self.make(self.given, self.seed)
         weights = None if data.weights is None else data.weights[at]
         if weights is None:
-            model.fit(data.fit[at], data.fit_class[at])
+            model.fit(data.fit[at], data.known[at])
         else:
-            model.fit(data.fit[at], data.fit_class[at], sample_weight=weights)
+            model.fit(data.fit[at], data.known[at], sample_weight=weights)
         self.model_, self.features_, self.classes_ = model, data.fit.shape[1], len(data.classes)
         return self
 
     def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n, K]`; a class that no sampled row has gets none."""
-        if self.model_ is None:
-            raise NotFitted("fit this candidate before it is asked")
+        model = fitted(self, self.model_)
         answer = np.zeros((len(rows), self.classes_), dtype=np.float32)
         for start in range(0, len(rows), _BLOCK):
-            part = self.model_.predict_proba(rows[start : start + _BLOCK])
-            answer[start : start + _BLOCK, self.model_.classes_] = part
+            part = model.predict_proba(rows[start : start + _BLOCK])
+            answer[start : start + _BLOCK, model.classes_] = part
         return answer
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
 
     def to_onnx(self) -> Any:
         """The estimator's graph."""
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import FloatTensorType
 
-        if self.model_ is None:
-            raise NotFitted("fit this candidate before it is exported")
+        model = fitted(self, self.model_)
         made = convert_sklearn(
-            self.model_,
+            model,
             initial_types=[("features", FloatTensorType([None, self.features_]))],
-            options={id(self.model_): {"zipmap": False}},
+            options={id(model): {"zipmap": False}},
             target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
         )
-        return only_chances(made, self.model_.classes_, self.classes_, self.features_)
-
-
-def sampled(data: Prepared, most: int | None, seed: int) -> tuple[NDArray[np.intp], str]:
-    """Places of the fit rows to learn from, and a sentence if they are not all. Every class keeps a row at least."""
-    count = len(data.fit)
-    if most is None or count <= most:
-        return np.arange(count), ""
-    chance = np.random.default_rng([seed, 84])
-    chosen = chance.choice(count, most, replace=False)
-    if data.fit_class is not None:
-        _, firsts = np.unique(data.fit_class, return_index=True)
-        chosen = np.union1d(chosen, firsts)
-    return np.sort(chosen), f"It learnt from {most:,} of {count:,} rows, drawn by the seed."
+        return only_chances(made, model.classes_, self.classes_, self.features_)
 
 
 def only_chances(made: Any, present: NDArray[np.int64], classes: int, features: int) -> Any:
@@ -130,29 +114,26 @@ def used(nodes: list[Any], output: str) -> list[Any]:
 
 
 class Nearest:
-    """The shares of classes among the `neighbours` nearest fit rows; at most `most` of them are remembered.
+    """The shares of classes among the `neighbours` nearest fit rows, of which 20,000 at most are remembered.
 
     What is kept is the graph, and it answers in Python, too: a distance is one matrix product.
     """
 
-    def __init__(self, given: dict[str, Any], seed: int, *, most: int = 20_000) -> None:
+    def __init__(self, given: dict[str, Any], seed: int) -> None:
         self.neighbours = int(given.get("neighbours", 5))
         self.closer = bool(given.get("closer_counts_more", True))
-        self.most = most
         self.seed = seed
         self.note_ = ""
         self.model_: Any = None
         self.runner_: Runner | None = None
 
     def fit(self, data: Prepared, _told: Told) -> Self:
-        """Remember rows and their classes."""
-        if data.fit_class is None:
-            raise ValueError("a classifier needs classes; this task has none")
-        at, self.note_ = sampled(data, self.most, self.seed)
+        """Remember rows and their classes. Raises `ValueError` without any."""
+        at, self.note_ = sampled(data, _REMEMBERED, self.seed)
         near = min(self.neighbours, len(at))
         drawing = Drawing()
         squared, places = nearest(drawing, "features", data.fit[at], near)
-        one_hot = np.eye(len(data.classes), dtype=np.float32)[data.fit_class[at]]
+        one_hot = np.eye(len(data.classes), dtype=np.float32)[data.known[at]]
         votes = drawing.op("Gather", drawing.constant(one_hot), places, axis=0)
         if data.weights is not None:
             held = drawing.op("Gather", drawing.constant(data.weights[at][:, None]), places, axis=0)
@@ -169,41 +150,11 @@ class Nearest:
 
     def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n, K]`."""
-        if self.runner_ is None:
-            raise NotFitted("fit this candidate before it is asked")
-        return self.runner_(rows)
-
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none."""
-        raise NotImplementedError
+        return fitted(self, self.runner_)(rows)
 
     def to_onnx(self) -> Any:
         """The graph."""
-        if self.model_ is None:
-            raise NotFitted("fit this candidate before it is exported")
-        return self.model_
-
-
-_NEAR: Final = 1e-2
-
-
-def nearest(drawing: Drawing, rows: str, known: NDArray[np.float32], near: int) -> tuple[str, str]:
-    """Squared distances [n, near] to the nearest of `known`, nearest first, and their places.
-
-    |x - c|^2 = |x|^2 - 2 x.c + |c|^2, about the middle of `known`, where rounding costs least.
-    """
-    middle = known.mean(axis=0, dtype=np.float64).astype(np.float32)
-    placed = known - middle
-    half = (0.5 * np.einsum("ij,ij->i", placed.astype(np.float64), placed.astype(np.float64))).astype(np.float32)
-    here = drawing.op("Sub", rows, drawing.constant(middle))
-    product = drawing.op("MatMul", here, drawing.constant(np.ascontiguousarray(placed.T)))
-    close = drawing.op("Sub", product, drawing.constant(half))
-    best, places = drawing.ops(
-        "TopK", (close, drawing.constant(np.array([near]))), [f"top{len(drawing.nodes)}", f"at{len(drawing.nodes)}"]
-    )
-    length = drawing.op("ReduceSum", drawing.op("Mul", here, here), drawing.constant(np.array([1])), keepdims=1)
-    doubled = drawing.op("Mul", best, drawing.constant(np.float32(2)))
-    return drawing.op("Relu", drawing.op("Sub", length, doubled)), places
+        return fitted(self, self.model_)
 
 
 def tree(given: dict[str, Any], seed: int) -> Any:

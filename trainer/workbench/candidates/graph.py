@@ -52,11 +52,11 @@ class Drawing:
 
         return self.op("Cast", name, to=TensorProto.DOUBLE)
 
-    def single(self, name: str, *, out: str | None = None) -> str:
+    def single(self, name: str) -> str:
         """The same in float32."""
         from onnx import TensorProto
 
-        return self.op("Cast", name, to=TensorProto.FLOAT, out=out)
+        return self.op("Cast", name, to=TensorProto.FLOAT)
 
     def model(self, inputs: list[Any], outputs: list[Any]) -> Any:
         """The finished graph, checked."""
@@ -89,13 +89,16 @@ def finished(drawing: Drawing, features: int, output: str, width: int | None) ->
 
 
 def session(model: Any) -> Any:
-    """A session of the runtime, on two threads that sleep when idle."""
+    """A session of the runtime on a model, its bytes or its path; on two threads that sleep when idle.
+
+    Raises whatever onnxruntime does for a model that it does not like.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = THREADS
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised; standard error is for people
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     held = model if isinstance(model, (str, bytes)) else model.SerializeToString()
     return onnxruntime.InferenceSession(held, options, providers=["CPUExecutionProvider"])

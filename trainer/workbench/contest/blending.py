@@ -5,7 +5,6 @@ Chosen on select rows by log loss. Members answer as they were fitted; nothing i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,10 +12,11 @@ import numpy as np
 from trainer.workbench.candidates.blend import NAME, TITLE, Blend
 from trainer.workbench.contest import metrics
 from trainer.workbench.contest.board import Entry
+from trainer.workbench.contest.fitting import Fitted
 from trainer.workbench.contest.turn import fail, keep, tell_done
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Classifier
     from trainer.workbench.contest.course import Course
 
 _MEMBERS: Final = 3
@@ -38,7 +38,7 @@ def blend(course: Course) -> None:
     select = course.bench.dealt.select
     truth = select.truth
     assert truth is not None  # noqa: S101 - a task with classes has labels on its select rows
-    chances = [course.fitted[name].chances(select.rows) for name in names]
+    chances = [course.classifier(name).chances(select.rows) for name in names]
     losses = {count: metrics.loss(np.mean(chances[:count], axis=0), truth) for count in range(2, len(able) + 1)}
     count = min(losses, key=lambda count: losses[count])
     if losses[count] >= _SURER * (able[0].loss or 0.0):
@@ -48,29 +48,17 @@ def blend(course: Course) -> None:
     entry.fit_s = sum(one.fit_s or 0.0 for one in able[:count])
     course.asked.events.model(NAME, TITLE, "started")
     try:
-        made = blended(course, [course.fitted[name] for name in members])
-        keep(course, described(course, members), made, entry, [])
-    except Exception as error:  # noqa: BLE001 - as of every candidate
+        keep(course, blended(course, [course.classifier(name) for name in members]), entry)
+    except Exception as error:  # noqa: BLE001 - a blend that fails ends itself only, as any candidate
         fail(course, entry, error)
     else:
         tell_done(course, entry)
 
 
-def blended(course: Course, members: list[Candidate]) -> Blend:
+def blended(course: Course, members: list[Classifier]) -> Fitted:
     """The blend of fitted members."""
     data = course.bench.dealt.prepared
-    return Blend(members, data.fit.shape[1], len(data.classes))
-
-
-def described(course: Course, members: list[str]) -> Described:
-    """The blend as candidates are described; it judges as its members do, and has no settings to search."""
-    return replace(
-        course.asked.candidates[members[0]],
-        name=NAME,
-        title=TITLE,
-        make=lambda _given, _seed: blended(course, [course.fitted[name] for name in members]),
-        space={},
-    )
+    return Fitted(Blend(members, data.fit.shape[1], len(data.classes)))
 
 
 def _surest(course: Course) -> list[Entry]:

@@ -38,6 +38,8 @@ class Entry:
     searched: int = 0
     unfinished: bool = False
     """Its training was cut off; run again, it goes on from its checkpoint."""
+    fitted_again: bool = False
+    """Fitted once more, with the rows it was chosen by."""
     threshold: float | None = None
     promised_fpr: float | None = None
     realised_fpr: float | None = None

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from trainer.workbench.candidates.base import Classifier
 from trainer.workbench.contest import board, folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Described
     from trainer.workbench.contest.board import Entry
     from trainer.workbench.contest.events import Events
+    from trainer.workbench.contest.fitting import Fitted
     from trainer.workbench.contest.judge import Bench
     from trainer.workbench.settings import Settings
 
@@ -82,12 +84,18 @@ class Course:
     entries: dict[str, Entry] = field(default_factory=dict)
     unfinished: dict[str, Entry] = field(default_factory=dict)
     """Networks of an earlier run that were cut off in their epochs, as they were judged then."""
-    fitted: dict[str, Candidate] = field(default_factory=dict)
+    fitted: dict[str, Fitted] = field(default_factory=dict)
     """What this process fitted; of a run that went on, candidates judged before have an entry and are not here."""
     judging_s: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     best: tuple[str | None, str] = (None, "")
     """Name and reason."""
+
+    def classifier(self, name: str) -> Classifier:
+        """What was fitted as `name` by a run that tells classes apart."""
+        found = self.fitted[name].candidate
+        assert isinstance(found, Classifier)  # noqa: S101 - a run takes only candidates that judge as its task does
+        return found
 
     def value(self, entry: Entry) -> float:
         """The run's metric of an entry on select rows; 0 without one."""

@@ -6,19 +6,17 @@ and its time on all of them reckoned from that.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from trainer.workbench.candidates.base import Told
-from trainer.workbench.candidates.classifiers import sampled
+from trainer.workbench.candidates.sampling import fewer
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described, Prepared
+    from trainer.workbench.candidates.base import Classifier, Described, Detector, History, Prepared
     from trainer.workbench.contest.course import Course
     from trainer.workbench.settings import Settings
 
-History = list[dict[str, float]]
-"""A row an epoch; none of a candidate that learns in one go."""
 OUT_OF_TIME: Final = "More would not have fitted into the time budget."
 """How the note of a candidate ends that was not given all rows."""
 _PILOT: Final = 3000
@@ -29,16 +27,38 @@ _NEVER_LONG: Final = frozenset({"autoencoder", "most-frequent", "stump", "gaussi
 """Candidates that look at the time themselves, or whose fit is over before a first try would be worth it."""
 
 
-def fit(course: Course, described: Described, given: dict[str, Any], until: float) -> tuple[Candidate, History]:
-    """A candidate fitted with `given`, to be done when the clock says `until`, and its history."""
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fitted candidate, and what its fit had to say."""
+
+    candidate: Classifier | Detector
+    history: History = field(default_factory=list)
+    """Empty of a candidate that learns in one go."""
+    note: str = ""
+    """A sentence for people, such as that it learnt from fewer rows than there are."""
+    learnt: int | None = None
+    """Fit rows it was given, where there was no time for all of them."""
+
+    @property
+    def unfinished(self) -> bool:
+        """It was cut off in its epochs."""
+        return bool(getattr(self.candidate, "unfinished_", False))
+
+    @property
+    def rounds(self) -> int | None:
+        """Rounds of boosting, where it has them."""
+        return getattr(self.candidate, "rounds_", None)
+
+
+def fit(course: Course, described: Described, given: dict[str, Any], until: float) -> Fitted:
+    """A candidate fitted with `given`, to be done when the clock says `until`."""
     history: History = []
     data, note = _affordable(course, described, given, until)
     candidate = described.make(params(course.asked.settings, described, given), course.asked.settings.seed)
     candidate.fit(data, _told(course, described.name, until, history))
     if note:
-        candidate.note_ = note  # type: ignore[attr-defined]
-        candidate.learnt_ = len(data.fit)  # type: ignore[attr-defined]
-    return candidate, history
+        return Fitted(candidate, history, note, len(data.fit))
+    return Fitted(candidate, history, getattr(candidate, "note_", ""))
 
 
 def params(settings: Settings, described: Described, given: dict[str, Any]) -> dict[str, Any]:
@@ -52,20 +72,6 @@ def params(settings: Settings, described: Described, given: dict[str, Any]) -> d
         "learning_rate": settings.learning_rate,
         **given,
     }
-
-
-def fewer(data: Prepared, most: int, seed: int) -> tuple[Prepared, str]:
-    """`data` with `most` fit rows at most, and a sentence if that is not all of them."""
-    at, note = sampled(data, most, seed)
-    return (
-        replace(
-            data,
-            fit=data.fit[at],
-            fit_class=None if data.fit_class is None else data.fit_class[at],
-            weights=None if data.weights is None else data.weights[at],
-        ),
-        note,
-    )
 
 
 def _affordable(course: Course, described: Described, given: dict[str, Any], until: float) -> tuple[Prepared, str]:

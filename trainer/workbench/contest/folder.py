@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.errors import OutputError, SettingsUnusable
+from trainer import appearing
+from trainer.errors import SettingsUnusable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,20 +33,7 @@ def plain(value: Any) -> Any:
 def write(path: Path, told: dict[str, Any]) -> None:
     """Write by rename. Raises `OutputError`."""
     text = json.dumps(plain(told), ensure_ascii=False, indent=1, allow_nan=False)
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, held: bytes) -> None:
-    """Write by rename. Raises `OutputError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
-        aside.write_bytes(held)
-        aside.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"writing {path.name}: {error.strerror or error}; free space or name another folder"
-        ) from error
+    appearing.write(path, text.encode())
 
 
 def read(path: Path) -> dict[str, Any]:

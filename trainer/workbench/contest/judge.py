@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.workbench.candidates.base import Classifier
 from trainer.workbench.candidates.graph import Runner
 from trainer.workbench.contest import curves as drawn
 from trainer.workbench.contest import folder as files
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Detector
     from trainer.workbench.contest.board import Entry
+    from trainer.workbench.contest.fitting import Fitted
     from trainer.workbench.rows.dealing import Dealt
 
 FORMAT: Final = "anomaflow-candidate-1"
@@ -38,10 +40,12 @@ class Bench:
     seed: int
     provenance: dict[str, Any]
 
-    def select(self, described: Described, candidate: Candidate) -> tuple[dict[str, float | None], float | None]:
+    def select(self, candidate: Classifier | Detector) -> tuple[dict[str, float | None], float | None]:
         """Metrics on select rows, and the log loss of a classifier: what settings are compared by."""
         judged = self.dealt.select
-        if described.judges == "classes" and judged.truth is not None:
+        if isinstance(candidate, Classifier):
+            if judged.truth is None:
+                return dict(metrics.NONE), None
             chances = candidate.chances(judged.rows)
             found = metrics.of_classes(chances, judged.truth, len(self.dealt.task.benign))
             return found, metrics.loss(chances, judged.truth)
@@ -53,24 +57,25 @@ class Bench:
 
 def judge(
     bench: Bench,
-    described: Described,
-    candidate: Candidate,
+    fitted: Fitted,
     entry: Entry,
     where: Path,
     *,
-    history: list[dict[str, float]],
     late: Callable[[], bool],
 ) -> list[str]:
     """Complete `entry`, and write the model's files into `where`. Notes for the result. Raises `ParityError`."""
-    classes = described.judges == "classes"
-    told = (_classes if classes else _strangeness)(bench, candidate, entry)
+    candidate = fitted.candidate
+    if isinstance(candidate, Classifier):
+        classes, told = True, _classes(bench, candidate, entry)
+    else:
+        classes, told = False, _strangeness(bench, candidate, entry)
     notes: list[str] = told.pop("notes")
     expected: NDArray[np.float32] = told.pop("answers")
     dealt = bench.dealt
     description = {
-        "candidate": described.name,
-        "title": described.title,
-        "judges": described.judges,
+        "candidate": entry.name,
+        "title": entry.title,
+        "judges": "classes" if classes else "strangeness",
         "classes": list(dealt.task.classes) if classes else [],
         "benign": list(dealt.task.benign),
         "label": dealt.task.label,
@@ -89,17 +94,17 @@ def judge(
         dealt.prepared.sources,
         (dealt.prepared.fit[at], train_truth),
         (dealt.test.rows, dealt.test.truth),
-        lambda rows, truth: _value(bench, described, run(rows), truth),
+        lambda rows, truth: _value(bench, run(rows), truth, classes=classes),
         seed=bench.seed,
         late=late,
     )
-    result = {"format": FORMAT, "name": described.name, "title": described.title, **told}
-    files.write(where / "result.json", {**result, "history": history, "threshold": entry.threshold})
+    result = {"format": FORMAT, "name": entry.name, "title": entry.title, **told}
+    files.write(where / "result.json", {**result, "history": fitted.history, "threshold": entry.threshold})
     return notes
 
 
-def _value(bench: Bench, described: Described, answers: NDArray[np.float32], truth: NDArray[np.int64]) -> float | None:
-    if described.judges == "classes":
+def _value(bench: Bench, answers: NDArray[np.float32], truth: NDArray[np.int64], *, classes: bool) -> float | None:
+    if classes:
         return metrics.of_classes(answers, truth, len(bench.dealt.task.benign))[bench.metric]
     return metrics.of_strangeness(answers, truth, None)["average_precision"]
 
@@ -110,7 +115,7 @@ def _some(rows: int, seed: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng([seed, 86]).choice(rows, _TRAIN_ROWS, replace=False))
 
 
-def _classes(bench: Bench, candidate: Candidate, entry: Entry) -> dict[str, Any]:
+def _classes(bench: Bench, candidate: Classifier, entry: Entry) -> dict[str, Any]:
     dealt = bench.dealt
     benign = len(dealt.task.benign)
     at = _some(len(dealt.prepared.fit), bench.seed)
@@ -136,7 +141,7 @@ def _classes(bench: Bench, candidate: Candidate, entry: Entry) -> dict[str, Any]
     return told
 
 
-def _strangeness(bench: Bench, candidate: Candidate, entry: Entry) -> dict[str, Any]:
+def _strangeness(bench: Bench, candidate: Detector, entry: Entry) -> dict[str, Any]:
     dealt = bench.dealt
     cut = threshold(candidate.strangeness(dealt.calibrate))
     entry.threshold, entry.promised_fpr = cut.value, PROMISED

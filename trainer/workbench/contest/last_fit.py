@@ -7,18 +7,21 @@ fit before is what counts.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer.workbench.candidates.base import Told
+from trainer.workbench.candidates.base import Classifier, Told
 from trainer.workbench.candidates.blend import NAME as BLEND
+from trainer.workbench.candidates.sampling import fewer
 from trainer.workbench.contest import blending
-from trainer.workbench.contest.fitting import fewer
+from trainer.workbench.contest.fitting import Fitted
 from trainer.workbench.contest.turn import keep
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described, Prepared
+    from collections.abc import Mapping
+
+    from trainer.workbench.candidates.base import Prepared
     from trainer.workbench.contest.board import Entry
     from trainer.workbench.contest.course import Course
 
@@ -43,13 +46,10 @@ def last_fit(course: Course) -> None:
     asked = course.asked
     asked.events.stage("last fit", asked.fraction(), f"fitting {entry.title} on all rows but the test")
     prepared = course.bench.dealt.prepared
-    data = _together(prepared)
+    data = together(prepared)
     try:
         again = [_fitted(course, one, data) for one in members]
-        if name == BLEND:
-            _replace(course, blending.described(course, members), blending.blended(course, again), entry)
-        else:
-            _replace(course, asked.candidates[name], again[0], entry)
+        _replace(course, blending.blended(course, again) if name == BLEND else Fitted(again[0]), entry)
     except Exception as error:  # noqa: BLE001 - the fit before stays what counts
         course.notes.append(f"{entry.title} could not be fitted once more on all rows: {error}")
         return
@@ -59,29 +59,32 @@ def last_fit(course: Course) -> None:
     )
 
 
-def _fitted(course: Course, name: str, data: Prepared) -> Candidate:
+def on_more_rows(params: Mapping[str, Any], rounds: int | None) -> dict[str, Any]:
+    """Hyper-parameters of a last fit, of a candidate that took `rounds` of boosting before, if it has them."""
+    return {**params} if rounds is None else {**params, "rounds": max(round(rounds * _MORE_ROUNDS), 1)}
+
+
+def _fitted(course: Course, name: str, data: Prepared) -> Classifier:
     seed = course.asked.settings.seed
     before = course.fitted[name]
-    given = dict(course.entries[name].params)
-    rounds = getattr(before, "rounds_", None)
-    if rounds is not None:
-        given["rounds"] = max(round(rounds * _MORE_ROUNDS), 1)
-    learnt = getattr(before, "learnt_", None)
-    if learnt is not None:
-        data, _ = fewer(data, int(_MORE_ROWS * learnt), seed)
-    return course.asked.candidates[name].make(given, seed).fit(data, Told())
+    given = on_more_rows(course.entries[name].params, before.rounds)
+    if before.learnt is not None:
+        data, _ = fewer(data, int(_MORE_ROWS * before.learnt), seed)
+    again = course.asked.candidates[name].make(given, seed).fit(data, Told())
+    assert isinstance(again, Classifier)  # noqa: S101 - only the best of a run that tells classes apart is fitted again
+    return again
 
 
-def _replace(course: Course, described: Described, candidate: Candidate, entry: Entry) -> None:
-    """Keep `candidate` in place of what `entry` tells of; the entry changes only when all of it went well."""
-    again = replace(entry)
-    keep(course, described, candidate, again, [])
+def _replace(course: Course, fitted: Fitted, entry: Entry) -> None:
+    """Keep `fitted` in place of what `entry` tells of; the entry changes only when all of it went well."""
+    again = replace(entry, fitted_again=True)
+    keep(course, fitted, again)
     again.select, again.loss = entry.select, entry.loss
     course.save(again)
     course.entries[entry.name] = again
 
 
-def _together(data: Prepared) -> Prepared:
+def together(data: Prepared) -> Prepared:
     """Fit and select rows as fit rows; a select row counts what fit rows of its class do."""
     if data.fit_class is None or data.select_class is None:
         return data

@@ -14,10 +14,10 @@ from trainer.workbench.contest.fitting import fit
 from trainer.workbench.contest.turn import keep, tell_done
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Described
     from trainer.workbench.contest.board import Entry
     from trainer.workbench.contest.course import Course
-    from trainer.workbench.contest.fitting import History
+    from trainer.workbench.contest.fitting import Fitted
 
 MOST: Final = 40
 """Settings tried of one candidate, at most."""
@@ -61,7 +61,7 @@ def search(course: Course) -> None:
     candidates = course.asked.candidates
     names = [name for name in course.leading(_SEARCHED) if name in course.fitted and candidates[name].space]
     draws = {name: Draws(candidates[name], course.asked.settings.seed) for name in names}
-    improved: dict[str, tuple[Candidate, History]] = {}
+    improved: dict[str, Fitted] = {}
     while draws and not course.asked.stopped():
         for name in list(draws):
             entry = course.entries[name]
@@ -75,10 +75,10 @@ def search(course: Course) -> None:
             found = _tried(course, name, given, spare)
             if found is not None:
                 improved[name] = found
-    for name, (candidate, history) in improved.items():
+    for name, fitted in improved.items():
         entry = course.entries[name]
         try:
-            keep(course, candidates[name], candidate, entry, history)
+            keep(course, fitted, entry)
         except Exception as error:  # noqa: BLE001 - the file of the settings before stays
             course.notes.append(f"Better settings of {entry.title} could not be kept: {error}")
         else:
@@ -88,16 +88,16 @@ def search(course: Course) -> None:
             course.save(entry)
 
 
-def _tried(course: Course, name: str, given: dict[str, Any], spare: float) -> tuple[Candidate, History] | None:
-    """A candidate fitted with `given` and its history if it is better than its entry, which then tells of it."""
+def _tried(course: Course, name: str, given: dict[str, Any], spare: float) -> Fitted | None:
+    """A candidate fitted with `given` if it is better than its entry, which then tells of it."""
     asked = course.asked
     described, entry = asked.candidates[name], course.entries[name]
     asked.events.stage("search", asked.fraction(), f"trying settings of {entry.title}")
     entry.searched += 1
     start = asked.clock.now()
     try:
-        candidate, history = fit(course, described, given, start + spare / 2)
-        found, loss = course.bench.select(described, candidate)
+        fitted = fit(course, described, given, start + spare / 2)
+        found, loss = course.bench.select(fitted.candidate)
     except Exception as error:  # noqa: BLE001 - settings that cannot be fitted are worse settings
         asked.events.model(name, entry.title, "failed", message=f"settings {given}: {error}"[:300])
         return None
@@ -105,7 +105,7 @@ def _tried(course: Course, name: str, given: dict[str, Any], spare: float) -> tu
         return None
     entry.select, entry.loss, entry.params = found, loss, given
     entry.fit_s = asked.clock.now() - start
-    return candidate, history
+    return fitted
 
 
 def _better(course: Course, entry: Entry, found: dict[str, float | None], loss: float | None) -> bool:

@@ -29,15 +29,15 @@ class Threshold:
     note: str
 
 
-def threshold(scores: NDArray[np.float32], promised: float = PROMISED) -> Threshold:
+def threshold(scores: NDArray[np.float32]) -> Threshold:
     """From the strangeness [n] of calibrate rows."""
     ordered = np.sort(scores.astype(np.float64))[::-1]
-    rank = certified_rank(len(ordered), promised) if len(ordered) else 0
+    rank = certified_rank(len(ordered), PROMISED) if len(ordered) else 0
     if rank > 0:
         return Threshold(float(ordered[rank - 1]), True, "")
-    value = float(np.quantile(ordered, 1 - promised)) if len(ordered) else 0.0
+    value = float(np.quantile(ordered, 1 - PROMISED)) if len(ordered) else 0.0
     note = (
         f"The threshold is an estimate: {len(ordered)} ordinary rows are left to set it, "
-        f"{rows_needed(promised)} would prove its rate of false alerts."
+        f"{rows_needed(PROMISED)} would prove its rate of false alerts."
     )
     return Threshold(value, False, note)

@@ -15,9 +15,9 @@ from trainer.workbench.contest.fitting import fit, params
 from trainer.workbench.contest.judge import judge
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate, Described
+    from trainer.workbench.candidates.base import Described
     from trainer.workbench.contest.course import Course
-    from trainer.workbench.contest.fitting import History
+    from trainer.workbench.contest.fitting import Fitted
 
 _SHARE: Final = 0.3
 """Of the time left one candidate with its default settings may take."""
@@ -48,23 +48,22 @@ def take(course: Course, described: Described, waiting: int) -> None:
     # Networks share alike: each would use all it is given. Others mostly end early and leave it to those after them.
     share = left / waiting if described.kind == "dl" else (_SHARE if course.judging_s else _FIRST_SHARE) * left
     try:
-        candidate, history = fit(course, described, {}, start + share)
+        fitted = fit(course, described, {}, start + share)
         entry.fit_s = now() - start
-        entry.why = getattr(candidate, "note_", "")
-        entry.unfinished = getattr(candidate, "unfinished_", False)
+        entry.why, entry.unfinished = fitted.note, fitted.unfinished
         entry.params = params(asked.settings, described, {})
-        keep(course, described, candidate, entry, history)
+        keep(course, fitted, entry)
     except Exception as error:  # noqa: BLE001 - one failing model never ends a run; it says why in the leaderboard
         fail(course, entry, error)
         return
     tell_done(course, entry)
 
 
-def keep(course: Course, described: Described, candidate: Candidate, entry: Entry, history: History) -> None:
+def keep(course: Course, fitted: Fitted, entry: Entry) -> None:
     """Judge a fitted candidate, write its files, and remember it. Raises `ParityError`."""
     asked = course.asked
     start = asked.clock.now()
-    entry.select, entry.loss = course.bench.select(described, candidate)
+    entry.select, entry.loss = course.bench.select(fitted.candidate)
     cap: list[float] = []
 
     def late() -> bool:
@@ -74,11 +73,10 @@ def keep(course: Course, described: Described, candidate: Candidate, entry: Entr
             cap.append(now + min(_IMPORTANCES * asked.settings.time_budget_s, asked.left()))
         return now > cap[0]
 
-    where = asked.folder_of(described.name)
-    notes = judge(course.bench, described, candidate, entry, where, history=history, late=late)
+    notes = judge(course.bench, fitted, entry, asked.folder_of(entry.name), late=late)
     course.notes += [note for note in notes if note not in course.notes]
-    course.fitted[described.name] = candidate
-    course.judging_s[described.name] = asked.clock.now() - start
+    course.fitted[entry.name] = fitted
+    course.judging_s[entry.name] = asked.clock.now() - start
     course.save(entry)
 
 

@@ -1,10 +1,7 @@
-"""CSV that may be opened in a spreadsheet: no cell of it is taken for a formula.
+"""CSV that may be opened in a spreadsheet: no cell of it, column names among them, is taken for a formula.
 
-A text that begins with = + - @ (or a tab or line end, behind which such a sign may hide) runs as a formula when a
-spreadsheet opens the file, and a data set is other people's text. Such cells, column names among them, get an
-apostrophe in front, which spreadsheets show as text. Plain numbers are left as they are, negative ones included. Data
-sets themselves keep their values; only what leaves as CSV is guarded. Every CSV export of the workbench goes through
-this module.
+Data sets themselves keep their values; only what leaves as CSV is guarded (protos/formulas.py). Every CSV that the
+trainer writes of a data set goes through this module.
 """
 
 from __future__ import annotations
@@ -12,15 +9,12 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import math
-import re
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
+
+from protos import formulas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_LEADS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""Signs that begin a formula, their full-width forms as some spreadsheets read them, and what may hide one."""
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def guard(value: Any) -> Any:
@@ -31,9 +25,7 @@ def guard(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ", timespec="milliseconds")
-    if isinstance(value, str) and value.lstrip(" ").startswith(_LEADS) and not _NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    return formulas.guarded(value) if isinstance(value, str) else value
 
 
 def write_csv(out: IO[str], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:

@@ -22,12 +22,10 @@ from trainer.workbench.datasets.limits import Limits, check_columns
 from trainer.workbench.datasets.sources import unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from trainer.workbench.datasets.formats.raw import Raw
-
-    Tell = Callable[[str, float, str], None]
-    """Told the stage, the fraction of the whole that is done (it never falls), and a message."""
+    from trainer.workbench.telling import Tell
 
 FORMAT: Final = "anomaflow-dataset-1"
 TABLE: Final = "table.parquet"

@@ -7,7 +7,7 @@ explanation as long as time did not end it; nothing in the JSON is NaN; the file
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
     from trainer.workbench.prediction.incoming import Incoming
     from trainer.workbench.prediction.opened import Opened
-    from trainer.workbench.prediction.predict import Tell
+    from trainer.workbench.telling import Tell
 
 FORMAT: Final = "anomaflow-explanation-1"
 Method = Literal["shap", "shap-row", "lime", "importance", "partial"]
-METHODS: Final[tuple[Method, ...]] = get_args(Method)
 BACKGROUND_ROWS: Final = 50
 ROWS: Final[dict[str, int]] = {"shap": 200, "importance": 2_000, "partial": 500}
 """Rows a method looks at, at most, unless told otherwise."""

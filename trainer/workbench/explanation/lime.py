@@ -41,16 +41,15 @@ def local(
     background: NDArray[np.float64],
     *,
     seed: int,
-    neighbours: int = NEIGHBOURS,
 ) -> Local:
-    """A plain model around `row` `[C]`, from `neighbours` made of it and of `background` `[m, C]`."""
+    """A plain model around `row` `[C]`, from `NEIGHBOURS` made of it and of `background` `[m, C]`."""
     from sklearn.linear_model import Ridge
 
     chance = np.random.default_rng([seed, 92])
     width = len(row)
-    kept = chance.random((neighbours, width)).argsort(axis=1) < chance.integers(0, width + 1, neighbours)[:, None]
+    kept = chance.random((NEIGHBOURS, width)).argsort(axis=1) < chance.integers(0, width + 1, NEIGHBOURS)[:, None]
     kept[0] = True
-    others = background[chance.integers(0, len(background), (neighbours, width)), np.arange(width)]
+    others = background[chance.integers(0, len(background), (NEIGHBOURS, width)), np.arange(width)]
     answers = subject.says(np.where(kept, row, others))
     counts = np.exp(-(~kept).sum(axis=1) / (_WIDTH**2 * width))
     plain = Ridge(alpha=_RIDGE).fit(kept.astype(np.float64), answers, sample_weight=counts)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.workbench.candidates.graph import Drawing, value
-from trainer.workbench.rows.encoding import Number, Word, _constants
+from trainer.workbench.rows.encoding import Number, Word, constants
 
 if TYPE_CHECKING:
     from trainer.workbench.rows.encoding import Encoder
@@ -36,7 +36,7 @@ def prelude(encoder: Encoder) -> Any:
 
 def _numbers(drawing: Drawing, encoder: Encoder, named: dict[str, str]) -> list[str]:
     numbers = encoder.numbers
-    by = {name: drawing.constant(row[None, :]) for name, row in _constants(numbers).items() if name != "log"}
+    by = {name: drawing.constant(row[None, :]) for name, row in constants(numbers).items() if name != "log"}
     given = drawing.double(drawing.op("Concat", *(named[one.name] for one in numbers), axis=1))
     missing = drawing.op("IsNaN", given)
     part = drawing.op("Where", missing, by["fill"], given)

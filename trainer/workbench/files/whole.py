@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer import appearing
 from trainer.errors import ParityError
 from trainer.workbench.candidates.graph import session
-from trainer.workbench.contest.folder import write, write_bytes
+from trainer.workbench.contest.folder import write
 from trainer.workbench.files.prelude import prelude
 from trainer.workbench.rows import encoding
 from trainer.workbench.rows.table import Numbers, Words
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "anomaflow-file-1"
 _APART: Final = 1e-3
+_TRIED: Final = 2048
+"""Rows a file is tried on, at most."""
 _MAY_DIFFER: Final = 0.002
 """Share of rows that may: two neighbours equally near are parted by the last digit of a sum."""
 
@@ -90,15 +93,14 @@ def keep(
     raw: Rows,
     *,
     expected: NDArray[np.float32],
-    most: int = 2048,
 ) -> Tried:
-    """Try the graph `whole` on `raw` rows and write it with its description. Raises `ParityError`.
+    """Try the graph `whole` on some `raw` rows and write it with its description. Raises `ParityError`.
 
     `expected` are the candidate's own answers for those rows.
     """
     held = whole.SerializeToString()
     run = session(held)
-    count = min(len(raw), len(expected), most)
+    count = min(len(raw), len(expected), _TRIED)
     fed = inputs(encoder, raw, slice(0, count))
     run.run(None, {name: column[:1] for name, column in fed.items()})
     start = time.perf_counter()
@@ -113,6 +115,6 @@ def keep(
             "fitted model gave; choose other settings for it, and report this"
         )
     digest = hashlib.sha256(held).hexdigest()
-    write_bytes(folder / "model.onnx", held)
+    appearing.write(folder / "model.onnx", held)
     write(folder / "model.json", {"format": FORMAT, **told, "columns": encoding.told(encoder), "sha256": digest})
     return Tried(len(held), count / max(took, 1e-9), digest)

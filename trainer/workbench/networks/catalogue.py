@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from trainer.workbench.candidates.base import Described
 
 if TYPE_CHECKING:
-    from trainer.workbench.candidates.base import Candidate
+    from trainer.workbench.candidates.base import Classifier, Detector
 
 _SPACE: Final[dict[str, tuple[Any, ...]]] = {
     "learning_rate": (3e-4, 1e-3, 3e-3),
@@ -20,16 +20,16 @@ _SPACE: Final[dict[str, tuple[Any, ...]]] = {
 def _classifier(
     name: str, title: str, module: str, note: str, space: dict[str, tuple[Any, ...]] | None = None
 ) -> Described:
-    def make(params: dict[str, Any], seed: int) -> Candidate:
-        from trainer.workbench.networks.classifier import Classifier
+    def make(params: dict[str, Any], seed: int) -> Classifier:
+        from trainer.workbench.networks.classifier import Network
 
-        return Classifier(importlib.import_module(f"trainer.workbench.networks.{module}").PLAN, params, seed)
+        return Network(importlib.import_module(f"trainer.workbench.networks.{module}").PLAN, params, seed)
 
     return Described(name, title, "classes", "dl", make, _SPACE if space is None else space, note)
 
 
 def _detector(name: str, title: str, module: str, note: str) -> Described:
-    def make(params: dict[str, Any], seed: int) -> Candidate:
+    def make(params: dict[str, Any], seed: int) -> Detector:
         from trainer.workbench.networks.rebuilding import Rebuilder
 
         return Rebuilder(importlib.import_module(f"trainer.workbench.networks.{module}").KIND, params, seed)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer.making import export
+from trainer import appearing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainer.workbench.candidates.base import History
+
 FORMAT: Final = "anomaflow-checkpoint-1"
 NAME: Final = "checkpoint.npz"
-
-History = list[dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Checkpoint:
             arrays |= {f"{part}_{place}": array for place, array in enumerate(listed)}
         stream = io.BytesIO()
         np.savez(stream, allow_pickle=False, **arrays)
-        export.write(self.folder / NAME, stream.getvalue())
+        appearing.write(self.folder / NAME, stream.getvalue())
 
     def load(self, like: State) -> State | None:
         """The state kept, if it is of this fit and its arrays have the shapes of `like`; else None."""

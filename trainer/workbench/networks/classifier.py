@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Prepared, Told
-    from trainer.workbench.networks.checkpoint import History
+    from trainer.workbench.candidates.base import History, Prepared, Told
 
 _MOST_WEIGHT = 100.0
 """No class of two rows may outweigh everything else."""
@@ -44,13 +43,11 @@ class Plan:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-class Classifier:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+class Network:
+    """See `candidates.base.Classifier`. `history_` has a row an epoch.
 
     `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
     """
-
-    judges = "classes"
 
     def __init__(self, plan: Plan, params: dict[str, Any], seed: int) -> None:
         self.plan = plan
@@ -59,8 +56,6 @@ class Classifier:
         self.history_: History = []
         self.unfinished_ = False
         self.note_ = ""
-        self.parameters_: int | None = None
-        self.layout_: Layout | None = None
         self.features_: int | None = None
         self.answer_: Any = None
 
@@ -80,7 +75,6 @@ class Classifier:
         self.history_ = train(learner, self.hyper, self.seed, told, kept)
         self.unfinished_ = not finished(self.history_, self.hyper)
         self.note_ = remark(self.history_, self.hyper)
-        self.parameters_ = int(sum(np.prod(variable.shape) for variable in model.trainable_variables))
         self.features_ = data.fit.shape[1]
 
         def answer(rows: Any) -> Any:
@@ -94,11 +88,6 @@ class Classifier:
         answer = fitted(self, self.answer_)
         return fitting.answered(answer, np.asarray(rows, dtype=np.float32))
 
-    def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A classifier has none. Raises `TypeError`."""
-        del rows
-        raise TypeError(f"{self.plan.title} tells classes apart; ask it for chances")
-
     def to_onnx(self) -> Any:
         """The whole as a graph: `features` to `chances`. Raises `NotFitted`."""
         answer = fitted(self, self.answer_)
@@ -111,7 +100,6 @@ class Classifier:
         if self.plan.enters == "scores":
             return lambda rows: knots.scores(rows, tf), (data.fit.shape[1],)
         layout = Layout.fit(fitting.answered(lambda rows: knots.scores(rows, tf), data.fit), data.fit_class)
-        self.layout_ = layout
         return lambda rows: layout.image(knots.scores(rows, tf), tf), (layout.side, layout.side, 1)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from trainer.errors import NotEnoughRows
 from trainer.making import canonical
 from trainer.runtime import tensorflow
+from trainer.workbench.candidates.graph import OPSET
 from trainer.workbench.networks.checkpoint import Checkpoint, fingerprint
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told
     from trainer.workbench.networks.hyper import Hyper
 
-OPSET: Final = 17
 BATCH: Final = 2048
 """Rows answered at a time."""
 _LEAST_ROWS: Final = 8

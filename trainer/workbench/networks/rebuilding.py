@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Prepared, Told
-    from trainer.workbench.networks.checkpoint import History
+    from trainer.workbench.candidates.base import History, Prepared, Told
 
 
 class Form(Protocol):
@@ -61,12 +60,10 @@ class Rebuilt:
 
 
 class Rebuilder:
-    """See `candidates.base.Candidate`. `history_` has a row an epoch, `parameters_` counts what was trained.
+    """See `candidates.base.Detector`. `history_` has a row an epoch.
 
     `unfinished_` says that the training was cut off before it was done, and `note_` says so in words.
     """
-
-    judges = "strangeness"
 
     def __init__(self, kind: Rebuilt, params: dict[str, Any], seed: int) -> None:
         self.kind = kind
@@ -75,7 +72,6 @@ class Rebuilder:
         self.history_: History = []
         self.unfinished_ = False
         self.note_ = ""
-        self.parameters_: int | None = None
         self.features_: int | None = None
         self.answer_: Any = None
 
@@ -91,15 +87,9 @@ class Rebuilder:
         self.unfinished_ = not finished(self.history_, self.hyper)
         self.note_ = remark(self.history_, self.hyper)
         form.settle(fitting.answered(lambda rows: knots.scores(rows, tf), data.select))
-        self.parameters_ = int(sum(np.prod(variable.shape) for variable in form.variables()[1]))
         self.features_ = data.fit.shape[1]
         self.answer_ = lambda rows: form.strangeness(knots.scores(rows, tf))
         return self
-
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A detector has none. Raises `TypeError`."""
-        del rows
-        raise TypeError(f"{self.kind.title} finds what is strange; ask it for strangeness")
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n]`, higher is stranger. Raises `NotFitted`."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.workbench.candidates.base import Told
-    from trainer.workbench.networks.checkpoint import Checkpoint, History
+    from trainer.workbench.candidates.base import History, Told
+    from trainer.workbench.networks.checkpoint import Checkpoint
     from trainer.workbench.networks.hyper import Hyper
 
 LOOK: Final = 16

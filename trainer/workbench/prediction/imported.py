@@ -9,7 +9,7 @@ from trainer.workbench.datasets.importing import TABLE, Asked, import_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.workbench.prediction.predict import Tell
+    from trainer.workbench.telling import Tell
 
 
 def table(path: Path, folder: Path, tell: Tell) -> Path:

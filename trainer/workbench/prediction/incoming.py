@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_PASTED: Final = 16 << 20
 BATCH_ROWS: Final = 32_768
 _DELIMITERS: Final = "\t;,|"
+_PASTED: Final = "pasted rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,66 +68,70 @@ def from_parquet(path: Path, *, limit: int | None = None, name: str | None = Non
     return Incoming(name or path.name, tuple(schema.names), rows, batches)
 
 
-def from_text(data: bytes, *, name: str = "pasted rows", limit: int | None = None) -> Incoming:
+def from_text(data: bytes, *, limit: int | None = None) -> Incoming:
     """The rows of a pasted text. Raises `TableUnreadable`."""
     import pyarrow as pa
 
     if len(data) > MOST_PASTED:
         raise TableUnreadable(
-            f"reading {name}: {len(data)} bytes are pasted, {MOST_PASTED} at most; give them as a file"
+            f"reading {_PASTED}: {len(data)} bytes are pasted, {MOST_PASTED} at most; give them as a file"
         )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TableUnreadable(
-            f"reading {name}: the text is not UTF-8 ({error.reason} at byte {error.start})"
+            f"reading {_PASTED}: the text is not UTF-8 ({error.reason} at byte {error.start})"
         ) from error
     text = text.strip("\r\n")
     if not text.strip():
-        raise TableUnreadable(f"reading {name}: there is nothing; give a header and at least one row, or a JSON object")
-    columns = _json(text, name) if text.lstrip()[0] in "[{" else _delimited(text, name)
+        raise TableUnreadable(
+            f"reading {_PASTED}: there is nothing; give a header and at least one row, or a JSON object"
+        )
+    columns = _json(text) if text.lstrip()[0] in "[{" else _delimited(text)
     table = pa.table({key: _array(values) for key, values in columns.items()}).slice(0, limit)
     if table.num_rows == 0:
-        raise TableUnreadable(f"reading {name}: there is a header and no row; give at least one")
-    return Incoming(name, tuple(table.column_names), table.num_rows, lambda: iter(table.to_batches(BATCH_ROWS)))
+        raise TableUnreadable(f"reading {_PASTED}: there is a header and no row; give at least one")
+    return Incoming(_PASTED, tuple(table.column_names), table.num_rows, lambda: iter(table.to_batches(BATCH_ROWS)))
 
 
-def _json(text: str, name: str) -> dict[str, list[Any]]:
+def _json(text: str) -> dict[str, list[Any]]:
     try:
         told = json.loads(text, parse_constant=lambda _word: None)
     except ValueError as error:
         raise TableUnreadable(
-            f"reading {name}: it begins like JSON and is none ({error}); check the brackets"
+            f"reading {_PASTED}: it begins like JSON and is none ({error}); check the brackets"
         ) from error
     rows = told if isinstance(told, list) else [told]
     if not all(isinstance(row, dict) for row in rows):
-        raise TableUnreadable(f'reading {name}: JSON rows are objects, such as {{"bytes": 12}}, or a list of them')
+        raise TableUnreadable(f'reading {_PASTED}: JSON rows are objects, such as {{"bytes": 12}}, or a list of them')
     names = list(dict.fromkeys(key for row in rows for key in row))
     if not names:
-        raise TableUnreadable(f"reading {name}: the JSON rows have no values; name a column and its value")
+        raise TableUnreadable(f"reading {_PASTED}: the JSON rows have no values; name a column and its value")
     for row in rows:
         for key, value in row.items():
             if isinstance(value, (dict, list)):
-                raise TableUnreadable(f"reading {name}: {key} holds a list or an object; a value is a number or a text")
+                raise TableUnreadable(
+                    f"reading {_PASTED}: {key} holds a list or an object; a value is a number or a text"
+                )
     return {key: [row.get(key) for row in rows] for key in names}
 
 
-def _delimited(text: str, name: str) -> dict[str, list[Any]]:
+def _delimited(text: str) -> dict[str, list[Any]]:
     first = text.splitlines()[0]
     delimiter = max(_DELIMITERS, key=first.count)
     try:
         lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if line]
     except csv.Error as error:
-        raise TableUnreadable(f"reading {name}: {error}; check the quotes") from error
+        raise TableUnreadable(f"reading {_PASTED}: {error}; check the quotes") from error
     header, rows = [cell.strip() for cell in lines[0]], lines[1:]
     twice = sorted({cell for cell in header if header.count(cell) > 1})
     if twice or "" in header:
         what = f"the column {twice[0]!r} is there twice" if twice and twice[0] else "a column has no name"
-        raise TableUnreadable(f"reading {name}: {what}; give each column one name in the first line")
+        raise TableUnreadable(f"reading {_PASTED}: {what}; give each column one name in the first line")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise TableUnreadable(
-                f"reading {name}: line {number} has {len(row)} values, the header {len(header)}; check the line"
+                f"reading {_PASTED}: line {number} has {len(row)} values, the header {len(header)}; check the line"
             )
     return {key: [row[place].strip() or None for row in rows] for place, key in enumerate(header)}
 

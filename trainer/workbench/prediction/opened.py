@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from trainer.errors import ModelError
+from trainer.workbench.candidates import graph
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +33,6 @@ DESCRIPTION: Final = "model.json"
 ORDINARY: Final = "ordinary"
 ANOMALY: Final = "anomaly"
 BATCH_ROWS: Final = 16_384
-_THREADS: Final = 2
 
 Values = Any
 """A column as the graph is fed: float32 `[n]`, NaN where missing; or an object array of texts, empty where missing."""
@@ -133,8 +133,7 @@ class Opened:
                     for wanted, column in zip(self.columns, values, strict=True)
                 }
                 parts.append(np.asarray(self.session.run([self.output], fed)[0], dtype=np.float32))
-        except Exception as error:
-            # onnxruntime raises types of its own for what a graph does not like.
+        except Exception as error:  # onnxruntime raises a dozen types of its own for what a graph does not like
             raise ModelError(
                 f"predicting with {self.title}: onnxruntime says {error}; run the experiment again"
             ) from error
@@ -212,16 +211,9 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def _session(data: bytes, folder: Path) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = _THREADS
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+        return graph.session(data)
+    except Exception as error:  # as many for a file that it does not like
         raise ModelError(
             f"opening model {folder}: onnxruntime refuses it ({error}); run the experiment again"
         ) from error

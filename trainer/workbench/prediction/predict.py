@@ -10,31 +10,27 @@ on how the table is cut into batches: flagged ones, the strangest first; of othe
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer.errors import OutputError
+from trainer.appearing import appearing
 from trainer.workbench.contest.folder import write
 from trainer.workbench.prediction import labelled, schema, summary
 from trainer.workbench.prediction.cells import Cells, texts
 from trainer.workbench.prediction.reasons import reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from trainer.workbench.prediction.incoming import Incoming
     from trainer.workbench.prediction.opened import Opened
     from trainer.workbench.prediction.reasons import Reason
-
-    Tell = Callable[[str, float, str], None]
-    """Told the stage, the fraction of the whole that is done (it never falls), and a message."""
+    from trainer.workbench.telling import Tell
 
 ROWS: Final = "rows.parquet"
 SUMMARY: Final = "summary.json"
@@ -157,33 +153,22 @@ def _write(
 
     names = [*(f"{name} (given)" if name in MADE else name for name in incoming.names), *_made(whole)]
     preview: list[dict[str, Any]] = []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-        os.close(handle)
-        writer = None
-        try:
-            for start, batch in _numbered(incoming):
-                columns = [*batch.columns, *_added(whole, found, start, batch.num_rows)]
-                table = pa.Table.from_arrays([_single(column) for column in columns], names=names)
-                if writer is None:
-                    writer = pq.ParquetWriter(partial, table.schema, compression="zstd")
-                writer.write_table(table)
-                if len(preview) < summary.PREVIEW_ROWS:
-                    rows = table.slice(0, summary.PREVIEW_ROWS - len(preview)).to_pylist()
-                    preview += [{key: summary.clean(value) for key, value in row.items()} for row in rows]
+    writer = None
+    with appearing(path) as beside:
+        for start, batch in _numbered(incoming):
+            columns = [*batch.columns, *_added(whole, found, start, batch.num_rows)]
+            table = pa.Table.from_arrays([_single(column) for column in columns], names=names)
             if writer is None:
-                empty = {name: pa.array([], pa.string()) for name in names}
-                pq.write_table(pa.table(empty), partial)
-            else:
-                writer.close()
-            Path(partial).chmod(0o644)
-            Path(partial).replace(path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"writing {path}: {error.strerror or error}; check the folder and the space left") from error
+                writer = pq.ParquetWriter(beside, table.schema, compression="zstd")
+            writer.write_table(table)
+            if len(preview) < summary.PREVIEW_ROWS:
+                rows = table.slice(0, summary.PREVIEW_ROWS - len(preview)).to_pylist()
+                preview += [{key: summary.clean(value) for key, value in row.items()} for row in rows]
+        if writer is None:
+            empty = {name: pa.array([], pa.string()) for name in names}
+            pq.write_table(pa.table(empty), beside)
+        else:
+            writer.close()
     return preview
 
 

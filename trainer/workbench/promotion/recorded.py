@@ -43,7 +43,7 @@ class Recorded:
         lines = {str(line["name"]): line for line in self.result.get("leaderboard", ())}
         done = [key for key, line in lines.items() if line.get("state") == "done"]
         if name not in done:
-            why = f"it {lines[name].get('state')}" if name in lines else "the run has no such model"
+            why = f"it is {lines[name].get('state')}" if name in lines else "the run has no such model"
             raise SettingsUnusable(f"looking for model {name!r} in {self.folder}: {why}; there are {', '.join(done)}")
         return lines[name]
 

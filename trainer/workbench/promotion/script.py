@@ -12,8 +12,8 @@ import pprint
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from trainer import appearing
 from trainer.workbench.candidates.blend import NAME as BLEND
-from trainer.workbench.contest.folder import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,17 +31,15 @@ Usage: python {file} TABLE.parquet [TEST.parquet]
 TABLE.parquet is the data set of the run; its content must have the digest below.{more}
 """
 
-import dataclasses
 import importlib.metadata
 import sys
 from pathlib import Path
-
-import numpy as np
 
 from trainer.workbench.candidates.base import Told
 from trainer.workbench.candidates.blend import Blend
 from trainer.workbench.candidates.catalogue import catalogue
 from trainer.workbench.contest import metrics
+from trainer.workbench.contest.last_fit import on_more_rows, together
 from trainer.workbench.contest.threshold import threshold
 from trainer.workbench.promotion.verify import digest_of
 from trainer.workbench.rows.dealing import deal
@@ -78,8 +76,7 @@ def main() -> int:
         described = catalogue()[name]
         member = described.make(dict(params), settings.seed).fit(data, Told())
         if AGAIN:
-            rounds = getattr(member, "rounds_", None)
-            more = dict(params) if rounds is None else {{**params, "rounds": max(round(rounds * 1.1), 1)}}
+            more = on_more_rows(params, getattr(member, "rounds_", None))
             member = described.make(more, settings.seed).fit(together(data), Told())
         members.append(member)
     model = members[0] if len(members) == 1 else Blend(members, data.fit.shape[1], len(data.classes))
@@ -96,20 +93,6 @@ def main() -> int:
         off += apart
         print(f"{{name:<20}}{{shown(was):>12}}{{shown(now):>12}}{{'  differs' if apart else ''}}")
     return 1 if off else 0
-
-
-def together(data):
-    weights = data.weights
-    if weights is not None:
-        counts = {{one: data.weights[data.fit_class == one][0] for one in np.unique(data.fit_class).tolist()}}
-        more = np.array([counts.get(one, 1.0) for one in data.select_class.tolist()], dtype=np.float32)
-        weights = np.concatenate([weights, more])
-    return dataclasses.replace(
-        data,
-        fit=np.concatenate([data.fit, data.select]),
-        fit_class=np.concatenate([data.fit_class, data.select_class]),
-        weights=weights,
-    )
 
 
 def shown(value) -> str:
@@ -139,7 +122,7 @@ def script(run: Recorded, name: str, file: str) -> str:
         test=run.test_table is not None,
         settings=_literal(run.settings.to_json()),
         candidates=_literal(candidates),
-        again=any("fitted once more with" in note for note in notes),
+        again=bool(line.get("fitted_again")),
         versions=_literal({str(key): str(value) for key, value in run.result.get("versions", {}).items()}),
         recorded=_literal({key: line.get("test", {}).get(key) for key in FIGURES}),
         tolerance=TOLERANCE,
@@ -148,7 +131,7 @@ def script(run: Recorded, name: str, file: str) -> str:
 
 def save(text: str, out: Path) -> None:
     """Write the script by rename. Raises `OutputError`."""
-    write_bytes(out, text.encode())
+    appearing.write(out, text.encode())
 
 
 def _harmless(text: str) -> str:

@@ -85,15 +85,8 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     held = rows.only(chosen.features)
     roles = split.split(rows, classes, settings, test_given=test_path is not None, detects=found.detects, features=held)
     if test_path is not None and roles.test is None:
-        others = table.read(test_path, max_rows=settings.max_rows, seed=settings.seed)
-        wanted = held if found.label is None else rows.only((*chosen.features, found.label))
-        others = table.aligned(_labelled(others, settings.label, notes, "the test table"), wanted, test_path.name)
+        others = _given_test(test_path, rows, chosen, found, settings, notes=notes)
         test_classes = _classes(others, found)
-        again = int(np.isin(split.alike(others.only(chosen.features)), split.alike(held)).sum())
-        if again:
-            notes.append(
-                f"{again:,} of {len(others):,} test rows stand in the learnt table, too, alike in every feature."
-            )
     else:
         taken = np.arange(0) if roles.test is None else roles.test
         others, test_classes = rows.take(taken), classes[taken]
@@ -118,30 +111,17 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     encoder = encoding.fit(held.take(fit_at), chosen.features, settings)
     names = encoder.features()
     fit_at = _balanced(fit_at, classes, found, settings, notes)
-    fit_rows = encoder.apply(held.take(fit_at))
-    if found.detects:
-        plain = _ordinary(roles.select, classes, found)
-        select_at = roles.select
-        if len(select_at) - len(plain) < _FEW_STRANGE:
-            # Strange rows are not learnt, so all that are known may choose; with many, their natural share counts more.
-            others_at = np.concatenate([roles.fit, roles.calibrate])
-            select_at = np.union1d(select_at, np.setdiff1d(others_at, _ordinary(others_at, classes, found)))
-        select = Judged(encoder.apply(held.take(select_at)), _truth(classes[select_at], found))
-        prepared = Prepared(
-            names=tuple(name for name, _ in names),
-            sources=tuple(source for _, source in names),
-            fit=fit_rows,
-            select=encoder.apply(held.take(plain)),
-        )
-    else:
-        # A class may be rare enough to be missing among the fit rows; such rows cannot be judged.
-        select_at = roles.select[classes[roles.select] >= 0]
-        select = Judged(encoder.apply(held.take(select_at)), classes[select_at])
-        prepared = Prepared(
-            names=tuple(name for name, _ in names),
-            sources=tuple(source for _, source in names),
-            fit=fit_rows,
-            select=select.rows,
+    select_at = _choosing(roles, classes, found)
+    select = Judged(encoder.apply(held.take(select_at)), _truth(classes[select_at], found))
+    prepared = Prepared(
+        names=tuple(name for name, _ in names),
+        sources=tuple(source for _, source in names),
+        fit=encoder.apply(held.take(fit_at)),
+        select=encoder.apply(held.take(_ordinary(roles.select, classes, found))) if found.detects else select.rows,
+    )
+    if not found.detects:
+        prepared = replace(
+            prepared,
             fit_class=classes[fit_at],
             select_class=classes[select_at],
             classes=found.classes,
@@ -155,17 +135,39 @@ def deal(settings: Settings, path: Path, test_path: Path | None) -> Dealt:
     )
 
 
-def _labelled(rows: Rows, label: str | None, notes: list[str], where: str) -> Rows:
-    """Rows whose label is known."""
-    if label is None:
-        return rows
-    if label not in rows.columns:
-        if where == "the table":
-            return rows  # finding the task says what there is
+def _given_test(path: Path, rows: Rows, chosen: Chosen, found: Task, settings: Settings, *, notes: list[str]) -> Rows:
+    """The test table in the columns that are learnt from `rows`, and the label; what it shares with them is noted."""
+    others = table.read(path, max_rows=settings.max_rows, seed=settings.seed)
+    if found.label is not None and found.label not in others.columns:
         raise TableUnreadable(
-            f"reading {where}: it has no column {label!r}, so nothing can be measured on it; "
+            f"reading the test table: it has no column {found.label!r}, so nothing can be measured on it; "
             "give a test table with labels, or none, and predict the unlabelled one afterwards"
         )
+    wanted = chosen.features if found.label is None else (*chosen.features, found.label)
+    others = table.aligned(_labelled(others, found.label, notes, "the test table"), rows.only(wanted), path.name)
+    learnt = split.alike(rows.only(chosen.features))
+    again = int(np.isin(split.alike(others.only(chosen.features)), learnt).sum())
+    if again:
+        notes.append(f"{again:,} of {len(others):,} test rows stand in the learnt table, too, alike in every feature.")
+    return others
+
+
+def _choosing(roles: Roles, classes: NDArray[np.int64], found: Task) -> NDArray[np.intp]:
+    """Places of the rows that candidates are compared by."""
+    if not found.detects:
+        # A class may be rare enough to be missing among the fit rows; such rows cannot be judged.
+        return roles.select[classes[roles.select] >= 0]
+    if len(roles.select) - len(_ordinary(roles.select, classes, found)) >= _FEW_STRANGE:
+        return roles.select
+    # Strange rows are not learnt, so all that are known may choose; with many, their natural share counts more.
+    others = np.concatenate([roles.fit, roles.calibrate])
+    return np.union1d(roles.select, np.setdiff1d(others, _ordinary(others, classes, found)))
+
+
+def _labelled(rows: Rows, label: str | None, notes: list[str], where: str) -> Rows:
+    """Rows whose label is known; all of them where there is no such column."""
+    if label is None or label not in rows.columns:
+        return rows
     known = rows.columns[label].as_words() != MISSING
     if not known.all():
         notes.append(f"{int((~known).sum()):,} rows of {where} have no label and are left out.")

@@ -98,13 +98,13 @@ class Encoder:
         if numbers:
             held = [rows.columns[column.name] for column in numbers]
             gaps = [place for place, column in enumerate(numbers) if column.gaps]
-            constants = _constants(numbers)
+            by = constants(numbers)
             for start in range(0, count, _BLOCK):
                 part = np.stack(
                     [one.values[start : start + _BLOCK].astype(np.float32) for one in held if isinstance(one, Numbers)],
                     axis=1,
                 ).astype(np.float64)
-                matrix[start : start + _BLOCK, : len(numbers)] = _scaled(part, constants)
+                matrix[start : start + _BLOCK, : len(numbers)] = _scaled(part, by)
                 matrix[start : start + _BLOCK, at : at + len(gaps)] = np.isnan(part[:, gaps])
             at += len(gaps)
         for column in self.words:
@@ -126,7 +126,7 @@ class Encoder:
         return np.array([known.get(word or column.fill, len(known)) for word in words] or [0], dtype=np.intp)
 
 
-def _constants(numbers: Sequence[Number]) -> dict[str, NDArray[np.float64]]:
+def constants(numbers: Sequence[Number]) -> dict[str, NDArray[np.float64]]:
     """One `[C]` row each, as Python and the graph use them."""
     biggest = float(np.finfo(np.float32).max)
     return {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 import numpy as np
 
 from trainer.errors import SettingsUnusable, TableUnreadable
+from trainer.workbench.datasets.exploration.labels import MOST_CLASSES
 from trainer.workbench.rows.table import MISSING
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ ORDINARY: Final = frozenset(
     ("normal", "benign", "0", "false", "ordinary", "legitimate", "legit", "background", "good", "ok", "clean")
 )
 """Names of ordinary values, without case, spaces around or a full stop behind."""
-_MOST_CLASSES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def find(rows: Rows, settings: Settings) -> Task:
     if settings.task == "benign-only" or not strange:
         why = "as was asked" if settings.task == "benign-only" else "since no other value is there"
         return Task("benign-only", settings.label, classes, benign, f"{said} Only ordinary rows are learnt, {why}.")
-    if len(values) > _MOST_CLASSES:
+    if len(values) > MOST_CLASSES:
         raise TableUnreadable(
             f"finding the task: the column {settings.label!r} has {len(values)} values; a label has at most "
-            f"{_MOST_CLASSES}: name another column, or group its values"
+            f"{MOST_CLASSES}: name another column, or group its values"
         )
     kind = settings.task if settings.task != "auto" else ("binary" if len(values) == 2 else "multiclass")
     if kind == "binary" and len(values) != 2:

@@ -76,7 +76,8 @@ def test_a_crash_before_the_rename_loses_nothing(room, monkeypatch):
         patch.setattr(parquet.pq, "write_table", lambda _, file, **__: (file.write(b"PAR1 half"), 1 / 0))
         with pytest.raises(ZeroDivisionError):
             room.lake.stage()
-    assert list(room.lake.staging_dir.glob("*.tmp"))
+    assert not list(room.lake.staging_dir.iterdir())
+    (room.lake.staging_dir / ".2026-01-31.000000000001-000000000002.parquet.0a1b2c3d.tmp").write_bytes(b"PAR1 half")
     again = Lake(room.config.state_dir, room.store).open()
     assert not list(room.lake.staging_dir.glob("*.tmp"))
     assert again.stage() == 10

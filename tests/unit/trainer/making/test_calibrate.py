@@ -232,6 +232,19 @@ def test_one_promise_covers_both_ways_to_alert() -> None:
     assert broken <= 6  # 5 % of 40, and three deviations
 
 
+def test_flows_together_are_never_heard_as_soon_as_one_flow() -> None:
+    """Calibration rows whose hosts add up to nothing say little about hosts nobody has seen: a handicap stays."""
+    raw = np.random.default_rng(12).lognormal(size=2_000)
+    alone = calibrate(raw, ALPHAS)
+    silent = with_together(alone, alone.score(raw), np.zeros(2_000, np.float32), 5e-3)
+    assert silent.together == pytest.approx(np.log10(5), abs=0.01)
+    # Together costs a flow's own threshold nothing where it never decides.
+    assert [entry.score for entry in silent.thresholds] == pytest.approx([entry.score for entry in alone.thresholds])
+    loud = with_together(alone, alone.score(raw), 2 * alone.score(raw), 5e-3)
+    assert loud.together is not None
+    assert loud.together > 2
+
+
 def test_together_survives_json() -> None:
     """What flows together need travels with the rest; a report without it is one of flows alone."""
     alone = calibrate(np.random.default_rng(2).lognormal(size=700), ALPHAS)

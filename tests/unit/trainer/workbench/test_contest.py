@@ -14,6 +14,7 @@ from tables_of_rows import columns, write
 from trainer.progress import Progress
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.catalogue import catalogue
+from trainer.workbench.candidates.classifiers import Learner, tree
 from trainer.workbench.candidates.graph import session
 from trainer.workbench.contest.course import Asked, Clock
 from trainer.workbench.contest.events import Events
@@ -25,7 +26,7 @@ from trainer.workbench.settings import Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.workbench.candidates.base import Candidate
+    from trainer.workbench.candidates.base import Classifier
 
 CATALOGUE = catalogue()
 FEW = {name: CATALOGUE[name] for name in ("most-frequent", "stump", "lightgbm", "decision-tree")}
@@ -63,7 +64,7 @@ def contest(
 
 
 def failing(described: Described, error: BaseException) -> Described:
-    def make(_given: dict[str, Any], _seed: int) -> Candidate:
+    def make(_given: dict[str, Any], _seed: int) -> Classifier:
         raise error
 
     return replace(described, make=make)
@@ -150,7 +151,7 @@ def test_a_cut_off_run_goes_on_with_what_is_missing(tmp_path: Path) -> None:
 def test_a_stop_file_ends_the_run_with_what_there_is(tmp_path: Path) -> None:
     """Candidates not begun are skipped, and the best of those done is chosen."""
 
-    def stops(given: dict[str, Any], seed: int) -> Candidate:
+    def stops(given: dict[str, Any], seed: int) -> Classifier:
         (tmp_path / "stop").touch()
         return FEW["lightgbm"].make(given, seed)
 
@@ -167,7 +168,7 @@ def test_no_fit_begins_when_the_budget_is_used_up(tmp_path: Path) -> None:
     """What came before counts; the rest is skipped and says what to do."""
     time = Time()
 
-    def slow(given: dict[str, Any], seed: int) -> Candidate:
+    def slow(given: dict[str, Any], seed: int) -> Classifier:
         time.now += 98.0
         return FEW["lightgbm"].make({"rounds": 5, **given}, seed)
 
@@ -188,7 +189,7 @@ def test_a_search_keeps_better_settings_and_never_worse_ones(tmp_path: Path) -> 
     """Tries are counted; the log loss of what is kept is at most that of the defaults."""
     time = Time()
 
-    def ticks(given: dict[str, Any], seed: int) -> Candidate:
+    def ticks(given: dict[str, Any], seed: int) -> Classifier:
         time.now += 4.0
         return FEW["decision-tree"].make(given, seed)
 
@@ -200,6 +201,31 @@ def test_a_search_keeps_better_settings_and_never_worse_ones(tmp_path: Path) -> 
     assert found["searched"] > 3
     assert found["loss"] <= plain["loss"]
     assert time.now <= 132.0
+
+
+def test_a_blend_surer_than_its_members_is_kept_and_fitted_again(tmp_path: Path) -> None:
+    """Of six trees of other random cuts: together they are surer; the last fit is theirs, and the file answers for it."""
+
+    def cut_at_random(number: int) -> Described:
+        def make(_given: dict[str, Any], seed: int) -> Classifier:
+            return Learner(tree, {"splitter": "random", "max_features": 1, "min_samples_leaf": 5}, seed + number)
+
+        return replace(FEW["decision-tree"], name=f"tree-{number}", title=f"Tree {number}", make=make)
+
+    trees = {one.name: one for one in map(cut_at_random, range(6))}
+    settings = Settings(label="kind", search=False)
+    told = contest(tmp_path, settings, candidates=trees, table=columns(900)).run()
+    entries = {entry["name"]: entry for entry in told["leaderboard"]}
+    assert told["best"] == "blend"
+    assert len(entries["blend"]["params"]["members"]) >= 2
+    assert entries["blend"]["loss"] < 0.95 * min(entries[name]["loss"] for name in trees)
+    assert [name for name, entry in entries.items() if entry["fitted_again"]] == ["blend"]
+    assert any(note.startswith("Blend of the best was fitted once more") for note in told["notes"])
+    dealt = deal(settings, tmp_path / "table.parquet", None)
+    run = session(str(tmp_path / "models/blend/model.onnx"))
+    chances = run.run(["chances"], inputs(dealt.encoder, dealt.raw, slice(None)))[0]
+    right = float((chances.argmax(axis=1) == dealt.test.truth).mean())
+    assert right == pytest.approx(entries["blend"]["test"]["accuracy"], abs=1e-6)
 
 
 def test_test_rows_have_no_say(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_script_does_the_run_again_and_compares(run: Path, tmp_path: Path):
     """The script, run by itself, gets the recorded figures from the table, and refuses another table."""
     assert main(["workbench", "script", str(run), "decision-tree", "--out", str(tmp_path / "again.py")]) == 0
+    assert "AGAIN = True" in (tmp_path / "again.py").read_text(), "the run fitted its best once more"
     command = [sys.executable, str(tmp_path / "again.py")]
     done = subprocess.run([*command, str(run / "data" / "table.parquet")], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

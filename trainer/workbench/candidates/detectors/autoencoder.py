@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from trainer.workbench.candidates.base import Described
-from trainer.workbench.candidates.classifiers import sampled
 from trainer.workbench.candidates.detectors.deviations import CLIP, Deviations
 from trainer.workbench.candidates.detectors.graphed import Graphed
+from trainer.workbench.candidates.sampling import sampled
 
 if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told

@@ -6,9 +6,10 @@ implementation of a score, so the file that a run keeps cannot disagree with wha
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
-from trainer.errors import NotFitted
+from trainer.detectors.base import fitted
 from trainer.workbench.candidates.graph import Drawing, Runner, finished
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told
 
 
-class Graphed:
+class Graphed(ABC):
     """A detector that is its graph. Subclasses learn constants in `_learn` and write them in `draw`."""
 
     block = 4096
@@ -43,23 +44,16 @@ class Graphed:
 
     def strangeness(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """`[n]`."""
-        if self.runner_ is None:
-            raise NotFitted("fit this candidate before it is asked")
-        return self.runner_(rows)
-
-    def chances(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A detector has none."""
-        raise NotImplementedError
+        return fitted(self, self.runner_)(rows)
 
     def to_onnx(self) -> Any:
         """The graph."""
-        if self.model_ is None:
-            raise NotFitted("fit this candidate before it is exported")
-        return self.model_
+        return fitted(self, self.model_)
 
+    @abstractmethod
     def _learn(self, data: Prepared, told: Told) -> None:
-        raise NotImplementedError
+        """Learn the constants that `draw` writes."""
 
+    @abstractmethod
     def draw(self, drawing: Drawing, rows: str) -> str:
         """Write the fitted detector into `drawing`: from `rows` [n, F] to strangeness [n], float32."""
-        raise NotImplementedError

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.workbench.candidates.base import Described
 from trainer.workbench.candidates.detectors.graphed import Graphed
-from trainer.workbench.candidates.detectors.trees import grown, summed
+from trainer.workbench.candidates.trees import grown, summed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from trainer.workbench.candidates.base import Described
-from trainer.workbench.candidates.classifiers import nearest, sampled
 from trainer.workbench.candidates.detectors.deviations import Deviations
 from trainer.workbench.candidates.detectors.graphed import Graphed
+from trainer.workbench.candidates.distances import nearest
+from trainer.workbench.candidates.sampling import sampled
 
 if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Prepared, Told

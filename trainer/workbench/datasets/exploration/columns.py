@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _GROUP: Final = 8
-_NUMBERS: Final = frozenset({"integer", "number"})
+NUMBERS: Final = frozenset({"integer", "number"})
+"""Types of columns that arithmetic is done with."""
 _WORDS: Final = frozenset({"categorical", "text", "boolean"})
 _APPROXIMATE_ROWS: Final = 3_000_000
 """Above so many rows quantiles are approximate (t-digest)."""
@@ -75,7 +76,7 @@ def _group(
             (name, "min", f"min({column})"),
             (name, "max", f"max({column})"),
         ]
-        if kinds[name] in _NUMBERS:
+        if kinds[name] in NUMBERS:
             quantile = "quantile_cont" if rows <= _APPROXIMATE_ROWS else "approx_quantile"
             parts += [
                 (name, "mean", f"avg({column})"),
@@ -103,7 +104,7 @@ def _add(counted: Counted, name: str, kind: str, row: dict[str, Any], rows: int)
             "unique": max(unique, 2) if row["min"] != row["max"] else unique,
         }
     )
-    if kind in _NUMBERS:
+    if kind in NUMBERS:
         low, middle, high = row["quartiles"] or (None, None, None)
         counted.numeric.append(
             {

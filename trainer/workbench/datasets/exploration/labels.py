@@ -17,7 +17,8 @@ _NAMES: Final = re.compile(
     r"|malicious|is_?malicious|fraud|is_?fraud|survived|y)(?:$|[\W_])",
     re.IGNORECASE,
 )
-_MOST_CLASSES: Final = 100
+MOST_CLASSES: Final = 100
+"""Different values of a label, at most."""
 _FEW: Final = 30
 _SHOWN: Final = 20
 _WORDS: Final = frozenset({"categorical", "boolean"})
@@ -33,7 +34,7 @@ def candidates(base: Any, counted: Counted, kinds: dict[str, str]) -> list[dict[
     found: list[tuple[int, str, str]] = []
     for at, name in enumerate(names):
         unique = counted.unique(name)
-        if not 2 <= unique <= _MOST_CLASSES or kinds[name] in {"number", "time"}:
+        if not 2 <= unique <= MOST_CLASSES or kinds[name] in {"number", "time"}:
             continue
         last = at == len(names) - 1
         if _NAMES.search(name):

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.workbench.datasets.exploration.labels import MOST_CLASSES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,7 +32,6 @@ _UNIQUE: Final = 0.95
 _IDENTIFIERS: Final = re.compile(
     r"(?:^|[\W_])(id|ids|uuid|guid|index|idx|key|row|rowid|no|nr|number)(?:$|[\W_])", re.IGNORECASE
 )
-_MOST_CLASSES: Final = 100
 _LEAVES: Final = 32
 _CLASS_ROWS: Final = 20
 """A class with fewer rows in the sample is left out of the judgement: it would be chance."""
@@ -143,7 +144,7 @@ def _classes(sample: Sample, label: str) -> tuple[NDArray[np.intp], NDArray[np.i
         raw = np.where(np.isnan(values), -1, raw)
     counts = np.bincount(raw[raw >= 0]) if (raw >= 0).any() else np.zeros(0, dtype=np.int64)
     enough = np.flatnonzero(counts >= min(_CLASS_ROWS, max(len(raw) // 20, 2)))
-    if not 2 <= len(enough) <= _MOST_CLASSES:
+    if not 2 <= len(enough) <= MOST_CLASSES:
         return None
     use = np.flatnonzero(np.isin(raw, enough))
     return use, np.searchsorted(enough, raw[use]).astype(np.int64)

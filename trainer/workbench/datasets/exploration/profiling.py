@@ -12,15 +12,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from trainer import appearing
 from trainer.errors import DatasetRefused, SettingsUnusable, SourceMissing
 from trainer.workbench.datasets.exploration import columns, labels, leakage, relations, sampling
 from trainer.workbench.datasets.importing import ABOUT, TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Tell = Callable[[str, float, str], None]
+    from trainer.workbench.telling import Tell
 
 FORMAT: Final = "anomaflow-profile-1"
 PROFILE: Final = "profile.json"
@@ -57,7 +57,7 @@ def connect() -> Any:
 
 
 def profile(folder: Path, label: str | None, tell: Tell) -> dict[str, Any]:
-    """Look at the data set in `folder`, write `profile.json`, and return it. Raises `DataError`."""
+    """Look at the data set in `folder`, write `profile.json`, and return it. Raises `DataError`, `OutputError`."""
     import duckdb
 
     about = load_about(folder)
@@ -107,10 +107,7 @@ def _profile(
         "labels": labels.candidates(base, counted, kinds),
         "warnings": [*_warnings(counted, repeated, rows, sample.rows, related, exact=exact), *warnings],
     }
-    text = json.dumps(profile, indent=1, ensure_ascii=False, allow_nan=False)
-    beside = folder / f".{PROFILE}.tmp"
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(folder / PROFILE)
+    appearing.write(folder / PROFILE, json.dumps(profile, indent=1, ensure_ascii=False, allow_nan=False).encode())
     tell("done", 1.0, f"{rows:,} rows and {len(kinds):,} columns looked at")
     return profile
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from trainer.workbench.datasets.exploration.columns import NUMBERS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -24,7 +26,6 @@ _MOST: Final = 100
 """Most columns of a matrix: more is no picture any more."""
 _MOST_WORDS: Final = 30
 _MOST_CATEGORIES: Final = 200
-_NUMBERS: Final = frozenset({"integer", "number"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Related:
 
 def relate(sample: Sample, kinds: dict[str, str]) -> Related:
     """Correlations of all columns of numbers that vary, and of the columns of few words."""
-    varying = [name for name, kind in kinds.items() if kind in _NUMBERS and _varies(sample.numbers[name])]
+    varying = [name for name, kind in kinds.items() if kind in NUMBERS and _varies(sample.numbers[name])]
     names = varying[:_MOST]
     filled = np.column_stack([_filled(sample.numbers[name]) for name in names]) if names else np.zeros((sample.rows, 0))
     pearson = _correlation(filled)

@@ -8,18 +8,16 @@ The same table, columns, size and seed give the same rows. Only the rows that we
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.workbench.datasets.exploration.columns import identifier
+from trainer.workbench.datasets.exploration.columns import NUMBERS, identifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-_NUMBERS: Final = frozenset({"integer", "number"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def draw(base: Any, path: Path, kinds: dict[str, str], rows: int, *, most: int, 
         column = identifier(name)
         if kind == "time":
             wanted.append(f"epoch_ms({column})::DOUBLE")
-        elif kind in _NUMBERS:
+        elif kind in NUMBERS:
             wanted.append(f"{column}::DOUBLE")
         else:
             wanted.append(f"left({column}::VARCHAR, 200)")
@@ -68,7 +66,7 @@ def draw(base: Any, path: Path, kinds: dict[str, str], rows: int, *, most: int, 
     words: dict[str, list[str]] = {}
     for at, (name, kind) in enumerate(kinds.items()):
         column = table.column(f"c{at}").combine_chunks()
-        if kind in _NUMBERS or kind == "time":
+        if kind in NUMBERS or kind == "time":
             numbers[name] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         else:
             encoded = column.dictionary_encode()

@@ -1,7 +1,7 @@
 """What every reader hands on: the columns of a table as they stand in the source, in batches, nothing decided yet.
 
-A *loose* table is all text (None where the source has nothing), whatever its columns turn out to be; types.py finds
-that out. A typed one (Parquet, captures) keeps the types it came with.
+A *loose* table is all text (None where the source has nothing), whatever its columns turn out to be;
+inference.py finds that out. A typed one (Parquet, captures) keeps the types it came with.
 """
 
 from __future__ import annotations

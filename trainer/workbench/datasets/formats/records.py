@@ -25,7 +25,7 @@ _SPACE: Final = " \t\r\n"
 _NEAR_END: Final = 64
 
 
-def read(path: Path, name: str, limits: Limits, *, encoding: str | None = None) -> Raw:
+def read(path: Path, name: str, limits: Limits, *, encoding: str | None) -> Raw:
     """Open a JSON file. Raises `DatasetRefused`."""
     text = texts.survey(path, name, encoding)
     columns: dict[str, None] = {}
@@ -68,7 +68,7 @@ def _batches(path: Path, encoding: str, name: str, limits: Limits, names: tuple[
 
 def _records(path: Path, encoding: str, name: str, limits: Limits) -> Iterator[dict[str, Any]]:
     """Every record, flat."""
-    values = _Values(path, encoding, name).each()
+    values = _Values(path, encoding, name, limits).each()
     first = next(values, None)
     if first is None:
         return
@@ -146,9 +146,10 @@ def _depth(value: Any) -> int:
 class _Values:
     """The values of a JSON file one after another: the elements of its list, or those that simply follow each other."""
 
-    def __init__(self, path: Path, encoding: str, name: str) -> None:
+    def __init__(self, path: Path, encoding: str, name: str, limits: Limits) -> None:
         self._blocks = texts.blocks(path, encoding, name)
         self._name = name
+        self._limits = limits
         self._text = ""
         self._at = 0
         self._line = 1
@@ -217,7 +218,7 @@ class _Values:
                         "file again"
                     ) from error
             except RecursionError as error:
-                raise _deep(self._name, None) from error
+                raise _deep(self._name, self._limits) from error
             except ValueError as error:
                 raise self._wrong(f"a number has too many digits ({error})") from error
             else:
@@ -232,11 +233,10 @@ class _Values:
         return DatasetRefused(f"importing {self._name}: near line {line:,} {what}; correct it, or write the file again")
 
 
-def _deep(name: str, limits: Limits | None) -> DatasetRefused:
-    most = (limits or Limits()).max_depth
+def _deep(name: str, limits: Limits) -> DatasetRefused:
     return DatasetRefused(
-        f"importing {name}: its values lie deeper in each other than {most} levels, and that is the limit (max-depth); "
-        "write one flat object for each row"
+        f"importing {name}: its values lie deeper in each other than {limits.max_depth} levels, and that is the limit "
+        "(max-depth); write one flat object for each row"
     )
 
 

@@ -40,7 +40,7 @@ class Text:
     warnings: tuple[str, ...]
 
 
-def survey(path: Path, name: str, encoding: str | None = None) -> Text:
+def survey(path: Path, name: str, encoding: str | None) -> Text:
     """Find or check the encoding of the whole file. Raises `DatasetRefused`, `SettingsUnusable`."""
     if encoding is not None:
         return _text(path, _known(encoding), name, ())

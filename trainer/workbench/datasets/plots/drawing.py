@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from trainer.errors import OutputError
+from trainer.appearing import appearing
 from trainer.workbench.datasets.plots.echarts import DIVERGING, PALETTE
 from trainer.workbench.datasets.plots.pictures import Bars, Boxes, Points
 
@@ -36,13 +36,9 @@ def save(picture: Picture, path: Path) -> None:
         axes.set_title(picture.title)
         if picture.note:
             figure.supxlabel(picture.note, fontsize=8)
-        beside = path.with_name(f".{path.name}.tmp")
         kind = path.suffix.lower().removeprefix(".")
-        try:
+        with appearing(path) as beside:
             figure.savefig(beside, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
-            beside.replace(path)
-        except OSError as error:
-            raise OutputError(f"writing {path}: {error.strerror or error}; check space and rights") from error
 
 
 def _draw(figure: Any, axes: Any, picture: Picture) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from trainer.errors import SettingsUnusable
+from trainer.workbench.datasets.exploration.columns import NUMBERS
 from trainer.workbench.datasets.plots.pictures import Cloud, Picture, Points, rounded
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 _ROWS: Final = {"pca": 5_000, "tsne": 1_500}
 _FEW: Final = 20
-_NUMBERS: Final = frozenset({"integer", "number"})
 _FIRST: Final = 30
 """t-SNE starts from so many principal components: fewer distances of noise, and quicker."""
 
@@ -61,7 +61,7 @@ def encoded(sample: Sample, kinds: dict[str, str], by: str | None) -> NDArray[np
     for name, kind in kinds.items():
         if name == by:
             continue
-        if kind in _NUMBERS:
+        if kind in NUMBERS:
             values = sample.numbers[name]
             gaps = np.isnan(values)
             if gaps.all():

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from trainer.errors import DatasetRefused, OutputError, SettingsUnusable
+from trainer import appearing
+from trainer.errors import DatasetRefused, SettingsUnusable
 from trainer.workbench.datasets.exploration import relations, sampling
+from trainer.workbench.datasets.exploration.columns import NUMBERS
 from trainer.workbench.datasets.exploration.profiling import SAMPLE_ROWS, connect, load_about
 from trainer.workbench.datasets.importing import TABLE
 from trainer.workbench.datasets.plots import distributions, echarts, embedding
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 POINTS: Final = 4_000
 """Most points of a scatter plot."""
-NUMBERS: Final = frozenset({"integer", "number"})
 _SEED: Final = 7
 
 
@@ -180,10 +181,4 @@ def _of(sample: Sample, rows: int) -> str:
 
 
 def _write(out: Path, told: dict[str, Any]) -> None:
-    beside = out.with_name(f".{out.name}.tmp")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(told, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        beside.replace(out)
-    except OSError as error:
-        raise OutputError(f"writing {out}: {error.strerror or error}; check space and rights") from error
+    appearing.write(out, json.dumps(told, ensure_ascii=False, allow_nan=False).encode())

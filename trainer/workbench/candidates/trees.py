@@ -1,7 +1,7 @@
 """Trees as one operation of a graph, ai.onnx.ml's `TreeEnsembleRegressor`: each row's leaves summed over all trees.
 
-The operator compares in float32, `value <= cut`. A cut that float32 cannot hold is rounded down, never up, so that no
-float32 value changes sides.
+The operator compares in float32, `value <= cut`. A cut that float32 cannot hold, as scikit-learn's and LightGBM's are
+float64, is rounded down, never up, so that no float32 value changes sides.
 """
 
 from __future__ import annotations
@@ -38,13 +38,11 @@ def grown(
     made = none_yet()
     for at, tree in enumerate(trees):
         leaf = tree.children_left < 0
-        cuts = tree.threshold.astype(np.float32)
-        cuts = np.where(cuts > tree.threshold, np.nextafter(cuts, np.float32(-np.inf)), cuts)
         made["nodes_treeids"] += [at] * tree.node_count
         made["nodes_nodeids"] += range(tree.node_count)
         asked = np.where(leaf, 0, tree.feature)
         made["nodes_featureids"] += (asked if seen is None else seen[at][asked]).tolist()
-        made["nodes_values"] += np.where(leaf, 0, cuts).tolist()
+        made["nodes_values"] += np.where(leaf, 0, _down(tree.threshold)).tolist()
         made["nodes_modes"] += np.where(leaf, "LEAF", "BRANCH_LEQ").tolist()
         made["nodes_truenodeids"] += np.where(leaf, 0, tree.children_left).tolist()
         made["nodes_falsenodeids"] += np.where(leaf, 0, tree.children_right).tolist()
@@ -53,6 +51,24 @@ def grown(
         made["target_nodeids"] += at_leaf.tolist()
         made["target_ids"] += [0] * len(at_leaf)
         made["target_weights"] += worth(tree)[at_leaf].tolist()
+    return made
+
+
+def boosted(trees: list[dict[str, Any]], sums: int) -> Trees:
+    """LightGBM's trees, each as its `tree_structure` tells it; tree `t` counts for sum `t % sums`."""
+    made = none_yet()
+    for at, root in enumerate(trees):
+        waiting, number = [(root, 0)], 1
+        while waiting:
+            node, here = waiting.pop()
+            if "split_feature" in node:
+                cut = float(node["threshold"])
+                _add_cut(made, at, here, feature=int(node["split_feature"]), cut=cut, below=number)
+                waiting += [(node["left_child"], number), (node["right_child"], number + 1)]
+                number += 2
+            else:
+                _add_leaf(made, at, here, {at % sums: float(node["leaf_value"])})
+    made["nodes_values"] = _down(np.array(made["nodes_values"])).tolist()
     return made
 
 
@@ -65,23 +81,13 @@ def add_stairs(into: Trees, feature: int, cuts: NDArray[np.float32], levels: NDA
     waiting, number = [(0, len(cuts), 0)], 1
     while waiting:
         low, high, here = waiting.pop()
-        into["nodes_treeids"].append(feature)
-        into["nodes_nodeids"].append(here)
-        into["nodes_featureids"].append(feature)
         if low == high:
-            held: tuple[Any, ...] = (0.0, "LEAF", 0, 0)
-            for target in range(levels.shape[1]):
-                into["target_treeids"].append(feature)
-                into["target_nodeids"].append(here)
-                into["target_ids"].append(target)
-                into["target_weights"].append(float(levels[low, target]))
+            _add_leaf(into, feature, here, dict(enumerate(levels[low].tolist())))
         else:
             middle = (low + high) // 2
-            held = (float(cuts[middle]), "BRANCH_LEQ", number, number + 1)
+            _add_cut(into, feature, here, feature=feature, cut=float(cuts[middle]), below=number)
             waiting += [(low, middle, number), (middle + 1, high, number + 1)]
             number += 2
-        for key, each in zip(("values", "modes", "truenodeids", "falsenodeids"), held, strict=True):
-            into[f"nodes_{key}"].append(each)
 
 
 def summed(drawing: Drawing, rows: str, trees: Trees, targets: int) -> str:
@@ -89,3 +95,25 @@ def summed(drawing: Drawing, rows: str, trees: Trees, targets: int) -> str:
     return drawing.op(
         "TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=targets, aggregate_function="SUM", **trees
     )
+
+
+def _add_cut(into: Trees, tree: int, node: int, *, feature: int, cut: float, below: int) -> None:
+    """A node that sends a row with `feature` at most `cut` to node `below`, any other to the one after that."""
+    for key, each in zip(_NODES, (tree, node, feature, cut, "BRANCH_LEQ", below, below + 1), strict=True):
+        into[f"nodes_{key}"].append(each)
+
+
+def _add_leaf(into: Trees, tree: int, node: int, adds: dict[int, float]) -> None:
+    """A node at which a row ends, and what it adds to each target."""
+    for key, each in zip(_NODES, (tree, node, 0, 0.0, "LEAF", 0, 0), strict=True):
+        into[f"nodes_{key}"].append(each)
+    for target, weight in adds.items():
+        for key, each in zip(_LEAVES, (tree, node, target, weight), strict=True):
+            into[f"target_{key}"].append(each)
+
+
+def _down(cuts: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 values that are not above the cuts."""
+    near = cuts.astype(np.float32)
+    down: NDArray[np.float32] = np.where(near > cuts, np.nextafter(near, np.float32(-np.inf)), near)
+    return down

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 from sklearn.ensemble import IsolationForest as Forest
 from sklearn.tree import DecisionTreeRegressor
 
 from trainer.workbench.candidates.base import Prepared, Told
 from trainer.workbench.candidates.detectors.isolation import IsolationForest
-from trainer.workbench.candidates.detectors.trees import Trees, add_stairs, grown, none_yet, summed
 from trainer.workbench.candidates.graph import Drawing, Runner, finished
+from trainer.workbench.candidates.trees import Trees, add_stairs, boosted, grown, none_yet, summed
 
 
 def ask(trees: Trees, rows: np.ndarray, targets: int) -> np.ndarray:
@@ -46,6 +47,23 @@ def test_grown_trees_answer_as_scikit_learn_does_beside_every_cut() -> None:
     asked = np.stack([near, chance.permutation(near)], axis=1)
     given = ask(grown([one.tree_ for one in trees], lambda tree: tree.value[:, 0, 0]), asked, 1)[:, 0]
     np.testing.assert_allclose(given, sum(one.predict(asked) for one in trees), atol=1e-5)
+
+
+def test_boosted_trees_answer_as_lightgbm_does_beside_every_cut() -> None:
+    """Of three classes, so that trees take turns at three sums; no value changes sides."""
+    chance = np.random.default_rng(6)
+    rows = chance.normal(0, 1, (400, 2)).astype(np.float32)
+    kinds = (rows[:, 0] > 0).astype(int) + (rows[:, 1] > 0.5)
+    asked = {"objective": "multiclass", "num_class": 3, "verbosity": -1, "num_threads": 1, "seed": 1}
+    booster = lightgbm.train(asked, lightgbm.Dataset(rows, kinds), 4)
+    trees = boosted([one["tree_structure"] for one in booster.dump_model()["tree_info"]], 3)
+    cuts = np.array(
+        [cut for cut, mode in zip(trees["nodes_values"], trees["nodes_modes"], strict=True) if mode != "LEAF"]
+    )
+    cuts = cuts.astype(np.float32)
+    near = np.concatenate([np.nextafter(cuts, np.float32(side)) for side in (-np.inf, np.inf)] + [cuts])
+    both = np.stack([near, chance.permutation(near)], axis=1)
+    np.testing.assert_allclose(ask(trees, both, 3), booster.predict(both, raw_score=True), atol=1e-5)
 
 
 def test_an_isolation_forest_that_sees_parts_of_a_row_asks_the_right_columns() -> None:
