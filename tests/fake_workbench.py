@@ -1,7 +1,7 @@
 """A stand-in for the trainer's workbench that really runs as a process: every verb, with results of the right shape.
 
 `write(folder)` puts it down and gives its command; `plan(folder, ...)` says what it will do: `hang` (a verb), `child`,
-`fail`, `crash`, `eat` (MiB), `models` (names), `stubborn` (ignores SIGTERM). What it was asked lies in `asked.jsonl`.
+`fail`, `crash`, `eat` (MiB), `models` (names), `same` (False: a run cannot be repeated), `stubborn` (ignores SIGTERM). What it was asked lies in `asked.jsonl`.
 """
 
 from __future__ import annotations
@@ -144,6 +144,13 @@ TRAINER = """
              "schema": {"missing": []}, "preview": table.slice(0, 5).to_pylist()})
     elif verb == "explain":
         save(option("out"), {"format": "anomaflow-explanation-1", "method": option("method"), "title": "Why", "note": "", "items": []})
+    elif verb == "verify":
+        same = plan.get("same", True)
+        check = {"name": "data", "passed": same, "was": "d", "now": "e", "detail": "the table " + ("is the same" if same else "has changed")}
+        versions = {"name": "versions", "passed": None, "was": "", "now": "", "detail": "versions differ: numpy 1 there, 2 here"}
+        save(option("out"), {"format": "anomaflow-verification-1", "reproducible": same, "note": "A note.", "checks": [check, versions]})
+        if not same:
+            sys.exit(10)
     elif verb == "script":
         pathlib.Path(option("out")).write_text("print('again')")
     elif verb == "promote":

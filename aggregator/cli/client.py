@@ -129,6 +129,8 @@ class Client:
         except httpx.HTTPError as error:
             raise self._away(error) from error
         if answer.is_success:
+            if answer.headers.get("content-type", "").startswith("text/"):
+                return answer.text
             return answer.json() if answer.content else None
         raise ClientError(_explain(answer), _exit_code(answer))
 

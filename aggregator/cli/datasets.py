@@ -33,12 +33,21 @@ COLUMNS = (
     ("by", lambda row: row["by"]),
     ("message", lambda row: row["error"] or row["message"]),
 )
+PLOTS = (
+    ("plot", lambda row: str(row["id"])),
+    ("version", lambda row: str(row["version"])),
+    ("title", lambda row: row["title"]),
+    ("kind", lambda row: row["kind"]),
+    ("created", lambda row: when(row["created_ms"])),
+    ("by", lambda row: row["by"]),
+)
 POLL_S: Final = 0.5
+READING: Final = ("sheet", "delimiter", "encoding", "header")
 IMAGES: Final = (".svg", ".png")
 
 
 def add_verbs(parsers: Any) -> None:
-    """`list`, `get`, `room`, `upload`, `connect`, `preview`, `profile`, `plot`, `rename`, `cancel`, `delete`."""
+    """`list`, `get`, `room`, `upload`, `connect`, `log`, `preview`, `profile`, `plot`, `plots`, `rename`, ..."""
     made = verbs.add(parsers, "list", list_datasets)
     verbs.add_limit(made)
     made.add_argument("--search", metavar="TEXT", help="only those with it in their name")
@@ -58,6 +67,9 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--days", type=int, metavar="N", help="only flows of the last N days")
     _add_new(made)
     _add_reading(made)
+    made = verbs.add(parsers, "log", show_log)
+    _add_id(made)
+    made.add_argument("--lines", type=int, default=50, help="how many (default: 50)")
     made = verbs.add(parsers, "preview", preview)
     _add_id(made)
     verbs.add_limit(made, 20)
@@ -72,8 +84,16 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("--kind", required=True, help="histogram, box, scatter, heatmap, counts or embedding")
     for name in ("x", "y", "by"):
         made.add_argument(f"--{name}", metavar="COLUMN")
+    made.add_argument("--method", choices=("pca", "tsne"), help="of an embedding (default: pca)")
     made.add_argument("--out", type=Path, metavar="FILE", help="a .json, .svg or .png file")
     made.add_argument("--save", metavar="TITLE", help="keep it with the data set, too")
+    made = verbs.add(parsers, "plots", list_plots)
+    made.add_argument("id", type=int)
+    verbs.add_limit(made)
+    made = verbs.add(parsers, "plot-get", get_plot)
+    made.add_argument("plot", type=int)
+    made.add_argument("--out", type=Path, metavar="FILE", help="a .json file; standard output if not given")
+    verbs.add(parsers, "plot-delete", delete_plot).add_argument("plot", type=int)
     made = verbs.add(parsers, "rename", rename)
     made.add_argument("id", type=int)
     made.add_argument("name")
@@ -112,7 +132,7 @@ def upload(client: Client, options: argparse.Namespace) -> int:
         raise ClientError(f"reading {options.file}: {error.strerror}", ExitCode.USAGE) from error
     if length > limit:
         raise ClientError(f"{options.file} has {size(length)}; at most {size(limit)} may be uploaded", ExitCode.DATA)
-    reading = {name: getattr(options, name) for name in ("sheet", "delimiter", "encoding")}
+    reading = {name: getattr(options, name) for name in READING}
     if options.version_of is None:
         made = client.send("/datasets/upload", options.file, filename=options.file.name, name=options.name, **reading)
     else:
@@ -128,13 +148,19 @@ def connect(client: Client, options: argparse.Namespace) -> int:
         return _arrived(client, client.post("/datasets/lake", {**target, "days": options.days}), options)
     if options.remote is not None:
         credentials = {} if options.options_file is None else _read_json(options.options_file)
-        reading = {name: getattr(options, name) for name in ("sheet", "delimiter", "encoding")}
+        reading = {name: getattr(options, name) for name in READING}
         body = {**target, **reading, "url": options.remote, "options": credentials}
         return _arrived(client, client.post("/datasets/remote", body), options)
     if options.query is None:
         raise ClientError("a database needs --query", ExitCode.USAGE)
     body = {**target, "url": _read_line(options.url_file), "query": options.query}
     return _arrived(client, client.post("/datasets/sql", body), options)
+
+
+def show_log(client: Client, options: argparse.Namespace) -> None:
+    """The last lines of the log of an import and profile."""
+    lines = client.get(f"/datasets/{options.id}/log", version=options.version, lines=options.lines)
+    print(json.dumps(lines) if options.json else "\n".join(clean(line) for line in lines))
 
 
 def preview(client: Client, options: argparse.Namespace) -> None:
@@ -174,7 +200,7 @@ def profile(client: Client, options: argparse.Namespace) -> int:
 
 def plot(client: Client, options: argparse.Namespace) -> None:
     """A picture of a data set, as ECharts JSON or as an image."""
-    wanted = {"kind": options.kind, "x": options.x, "y": options.y, "by": options.by}
+    wanted = {name: getattr(options, name) for name in ("kind", "x", "y", "by", "method")}
     if options.save is not None:
         client.post(_at_version(f"/datasets/{options.id}/plots", options), {**wanted, "title": options.save})
     if options.out is not None and options.out.suffix in IMAGES:
@@ -182,15 +208,23 @@ def plot(client: Client, options: argparse.Namespace) -> None:
         client.fetch(path, options.out, **wanted, version=options.version, format=options.out.suffix[1:])
         print(options.out)
         return
-    text = json.dumps(client.work_out(f"/datasets/{options.id}/plot", **wanted, version=options.version), indent=1)
-    if options.out is None:
-        print(text)
-        return
-    try:
-        options.out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ClientError(f"writing {options.out}: {error.strerror}", ExitCode.USAGE) from error
-    print(options.out)
+    _kept(client.work_out(f"/datasets/{options.id}/plot", **wanted, version=options.version), options.out)
+
+
+def list_plots(client: Client, options: argparse.Namespace) -> None:
+    """Plots kept with a data set, newest first."""
+    show(client.pages(f"/datasets/{options.id}/plots", limit=options.limit), PLOTS, as_json=options.json)
+
+
+def get_plot(client: Client, options: argparse.Namespace) -> None:
+    """A kept plot, as ECharts JSON."""
+    _kept(client.get(f"/datasets/plots/{options.plot}"), options.out)
+
+
+def delete_plot(client: Client, options: argparse.Namespace) -> None:
+    """Remove a kept plot."""
+    client.delete(f"/datasets/plots/{options.plot}")
+    print(json.dumps({"deleted": options.plot}) if options.json else f"plot {options.plot} is removed")
 
 
 def rename(client: Client, options: argparse.Namespace) -> None:
@@ -251,6 +285,18 @@ def _told(made: dict[str, Any], options: argparse.Namespace) -> None:
     print(json.dumps(made) if options.json else f"data set {made['id']} ({clean(made['name'])}) is {made['state']}")
 
 
+def _kept(plot: dict[str, Any], out: Path | None) -> None:
+    text = json.dumps(plot, indent=1)
+    if out is None:
+        print(text)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ClientError(f"writing {out}: {error.strerror}", ExitCode.USAGE) from error
+    print(out)
+
+
 def _at_version(path: str, options: argparse.Namespace) -> str:
     return path if options.version is None else f"{path}?version={options.version}"
 
@@ -288,3 +334,4 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet", help="of an Excel file; the first if not given")
     parser.add_argument("--delimiter", help="between the columns of a text file; found by looking otherwise")
     parser.add_argument("--encoding", help="of a text file; found by looking otherwise")
+    parser.add_argument("--header", choices=("auto", "yes", "no"), help="whether the first line names the columns")

@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aggregator.cli import verbs
+from aggregator.cli import candidates, verbs
 from aggregator.cli.client import ClientError
-from aggregator.cli.datasets import print_rows
 from aggregator.cli.tables import align, clean, field, show, when
 from protos.exits import ExitCode
 
@@ -47,16 +46,25 @@ BOARD = (
 )
 POLL_S: Final = 1.0
 UNDER_WAY: Final = ("queued", "running")
-FILES: Final = {"model": "model.onnx", "script": "script.py"}
+KINDS: Final = ("ml", "dl")
+CHECKED: Final = {True: "ok", False: "FAILED", None: "differs"}
 
 
 def add_verbs(parsers: Any) -> None:
-    """`list`, `get`, `run`, `watch`, `cancel`, `stop`, `resume`, `leaderboard`, `compare`, `predict`, `explain`, ..."""
+    """`list`, `get`, `defaults`, `run`, `watch`, `rename`, ..., and what candidates.py asks of one of its models."""
     made = verbs.add(parsers, "list", list_experiments)
     verbs.add_limit(made)
     made.add_argument("--dataset", type=int, metavar="ID", help="only those on this data set")
+    made.add_argument("--kind", choices=KINDS, help="only those of models that learn in one go, or of networks")
+    made.add_argument("--state", help="only those queued, running, done, stopped, failed, cancelled, timed_out, ...")
     verbs.add(parsers, "get", get_experiment).add_argument("id", type=int)
+    made = verbs.add(parsers, "defaults", defaults)
+    _add_begin(made)
+    made.add_argument("--out", type=Path, metavar="FILE", help="where the YAML goes; standard output if not given")
     _add_run(verbs.add(parsers, "run", run))
+    made = verbs.add(parsers, "rename", rename)
+    made.add_argument("id", type=int)
+    made.add_argument("name")
     for name, verb in (("watch", watch), ("cancel", cancel), ("stop", stop), ("resume", resume), ("delete", delete)):
         verbs.add(parsers, name, verb).add_argument("id", type=int)
     made = verbs.add(parsers, "log", show_log)
@@ -66,25 +74,15 @@ def add_verbs(parsers: Any) -> None:
     made.add_argument("id", type=int)
     made.add_argument("--sort", metavar="FIGURE", help="such as test.recall or fit_s")
     verbs.add(parsers, "compare", compare).add_argument("ids", type=int, nargs="+")
-    _add_predict(verbs.add(parsers, "predict", predict))
-    made = verbs.add(parsers, "explain", explain)
-    _add_model(made)
-    made.add_argument("--method", required=True, help="shap, shap-row, lime, importance or partial")
-    made.add_argument("--row", type=int, metavar="N", help="which row, counted from 0")
-    made.add_argument("--feature", metavar="COLUMN", help="which column, for partial")
-    made.add_argument("--prediction", type=int, metavar="ID", help="the row is one of this prediction")
-    made = verbs.add(parsers, "download", download)
-    _add_model(made)
-    made.add_argument("--what", choices=(*FILES, "settings"), default="model", help="(default: model)")
-    made.add_argument("--out", type=Path, required=True, metavar="FILE")
-    made = verbs.add(parsers, "promote", promote)
-    _add_model(made)
-    made.add_argument("--reason", default="", help="for the audit log")
+    verbs.add(parsers, "verify", verify).add_argument("id", type=int)
+    candidates.add_verbs(parsers)
 
 
 def list_experiments(client: Client, options: argparse.Namespace) -> None:
     """Experiments, newest first."""
-    rows = client.pages("/experiments", limit=options.limit, dataset_id=options.dataset)
+    rows = client.pages(
+        "/experiments", limit=options.limit, dataset_id=options.dataset, kind=options.kind, state=options.state
+    )
     show(rows, COLUMNS, as_json=options.json)
 
 
@@ -93,11 +91,29 @@ def get_experiment(client: Client, options: argparse.Namespace) -> None:
     verbs.print_one(client.get(f"/experiments/{options.id}"), options, hidden=("settings",))
 
 
+def defaults(client: Client, options: argparse.Namespace) -> None:
+    """What an experiment on a data set begins with, as settings in YAML."""
+    found, _ = _begun(client, options)
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    for said in (found["why_task"], *found["warnings"]):
+        print(f"note: {clean(said)}", file=sys.stderr)
+    text = client.post("/experiments/settings/yaml", {"settings": found["settings"]})
+    if options.out is None:
+        print(text, end="")
+        return
+    try:
+        options.out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ClientError(f"writing {options.out}: {error.strerror}", ExitCode.USAGE) from error
+    print(options.out)
+
+
 def run(client: Client, options: argparse.Namespace) -> int:
     """Start an experiment on a data set."""
-    chosen = {"label": options.label, "kind": options.kind}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    settings = client.get(f"/datasets/{options.dataset}/defaults", version=options.version, **given)["settings"]
+    found, given = _begun(client, options)
+    settings = found["settings"]
     if options.settings is not None:
         body = {"text": _read(options.settings), "settings": settings}
         settings = client.post("/experiments/settings/read", body) | given
@@ -110,6 +126,7 @@ def run(client: Client, options: argparse.Namespace) -> int:
         "dataset_id": options.dataset,
         "version": options.version,
         "test_dataset_id": options.test_dataset,
+        "test_version": options.test_version,
         "settings": settings,
     }
     made = client.post("/experiments", body)
@@ -122,6 +139,11 @@ def run(client: Client, options: argparse.Namespace) -> int:
 def watch(client: Client, options: argparse.Namespace) -> int:
     """Show an experiment's progress until it ends."""
     return _follow(client, options.id, options)
+
+
+def rename(client: Client, options: argparse.Namespace) -> None:
+    """Give an experiment another name."""
+    _told(client.patch(f"/experiments/{options.id}", {"name": options.name}), options)
 
 
 def cancel(client: Client, options: argparse.Namespace) -> None:
@@ -178,78 +200,23 @@ def compare(client: Client, options: argparse.Namespace) -> None:
     print(align(heads, lines) if lines else "(nothing)")
 
 
-def predict(client: Client, options: argparse.Namespace) -> int:
-    """Predict a data set, a file, or one row."""
-    path = f"/experiments/{options.id}/predict"
-    if options.row is not None:
-        body = {"row": _object(options.row), "model": options.model, "reasons": options.reasons}
-        print(json.dumps(client.post(f"{path}/row", body), indent=1))
-        return ExitCode.OK
-    how = {"model": options.model, "reasons": options.reasons}
-    if options.file is not None:
-        made = client.send(f"{path}/upload", options.file, filename=options.file.name, **how)
-    else:
-        made = client.post(path, {**how, "dataset_id": options.dataset, "version": options.version})
-    while made["state"] in UNDER_WAY:
-        time.sleep(POLL_S)
-        made = client.get(f"/predictions/{made['id']}")
-    if made["state"] != "done":
-        raise ClientError(f"prediction {made['id']} {made['state']}: {made['error']}", ExitCode.DATA)
-    if options.out is not None:
-        client.fetch(f"/predictions/{made['id']}/rows.csv", options.out)
+def verify(client: Client, options: argparse.Namespace) -> int:
+    """Whether an experiment can be done again here, as things are now."""
+    told = client.work_out(f"/experiments/{options.id}/verification")
     if options.json:
-        print(json.dumps(made))
-        return ExitCode.OK
-    print(f"prediction {made['id']}: {made['rows']} rows, {field('value', made['anomalies'])} anomalies")
-    if options.out is None:
-        print_rows(client.get(f"/predictions/{made['id']}/rows", limit=20), as_json=False)
-    return ExitCode.OK
-
-
-def explain(client: Client, options: argparse.Namespace) -> None:
-    """Why a model says what it says."""
-    told = client.work_out(
-        f"/experiments/{options.id}/explanation",
-        method=options.method,
-        model=options.model,
-        row=options.row,
-        feature=options.feature,
-        prediction_id=options.prediction,
-    )
-    if options.json or not told.get("items"):
-        print(json.dumps(told, indent=1))
-        return
-    print(clean(str(told.get("title", ""))))
-    names = list(told["items"][0])
-    print(align(names, [[clean(field(name, item.get(name))) for name in names] for item in told["items"]]))
-
-
-def download(client: Client, options: argparse.Namespace) -> None:
-    """A model's file, a script of its fit, or an experiment's settings."""
-    path = f"/experiments/{options.id}/settings.yaml"
-    if options.what in FILES:
-        model = options.model or client.get(f"/experiments/{options.id}")["best"]
-        if not model:
-            raise ClientError(f"experiment {options.id} has no model yet", ExitCode.DATA)
-        path = f"/experiments/{options.id}/models/{model}/{FILES[options.what]}"
-    written = client.fetch(path, options.out)
-    print(json.dumps({"file": str(options.out), "bytes": written}) if options.json else options.out)
-
-
-def promote(client: Client, options: argparse.Namespace) -> int:
-    """Offer a model on flow features to agents: into the registry, past the gate."""
-    body = {"model": options.model, "reason": options.reason}
-    made = client.post(f"/experiments/{options.id}/promote", body)
-    while made["work"]["state"] in UNDER_WAY:
-        time.sleep(POLL_S)
-        made = client.get(f"/experiments/{options.id}/promotion")
-    if options.json:
-        print(json.dumps(made))
+        print(json.dumps(told))
     else:
-        print(clean(made["work"]["error"] or made["work"]["message"]))
-    if made["work"]["state"] != "done":
-        return ExitCode.DATA
-    return ExitCode.GATE if made["gate_passed"] is False else ExitCode.OK
+        for check in told["checks"]:
+            print(f"{CHECKED[check['passed']]:<8} {clean(check['name'])}: {clean(check['detail'])}")
+        print(clean(told["note"]))
+    return ExitCode.OK if told["reproducible"] else ExitCode.DATA
+
+
+def _begun(client: Client, options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the aggregator would begin with, and what was said of it here."""
+    chosen = {"label": options.label, "kind": options.kind}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return client.get(f"/datasets/{options.dataset}/defaults", version=options.version, **given), given
 
 
 def _follow(client: Client, experiment_id: int, options: argparse.Namespace) -> int:
@@ -285,37 +252,19 @@ def _value(text: str) -> Any:
         return text
 
 
-def _object(text: str) -> dict[str, Any]:
-    told = _value(text)
-    if not isinstance(told, dict):
-        raise ClientError("--row is a JSON object such as '{\"bytes\": 12}'", ExitCode.USAGE)
-    return told
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_begin(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=int, help="id of the data set")
     parser.add_argument("--version", type=int, metavar="N", help="which version (default: the newest)")
     parser.add_argument("--label", metavar="COLUMN", help="to predict; guessed if not given, empty for none")
-    parser.add_argument("--kind", choices=("ml", "dl"), help="models that learn in one go, or networks (default: ml)")
+    parser.add_argument("--kind", choices=KINDS, help="models that learn in one go, or networks (default: ml)")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_begin(parser)
     parser.add_argument("--test-dataset", type=int, metavar="ID", help="rows that judge, and nothing else")
+    parser.add_argument("--test-version", type=int, metavar="N", help="of that data set (default: the newest)")
     parser.add_argument("--settings", type=Path, metavar="FILE", help="settings as YAML")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="one setting, such as time_budget_s=60"
     )
     parser.add_argument("--wait", action="store_true", help="show progress until it ends")
-
-
-def _add_predict(parser: argparse.ArgumentParser) -> None:
-    _add_model(parser)
-    rows = parser.add_mutually_exclusive_group(required=True)
-    rows.add_argument("--dataset", type=int, metavar="ID", help="a data set of the workbench")
-    rows.add_argument("--file", type=Path, metavar="FILE", help="a file of yours")
-    rows.add_argument("--row", metavar="JSON", help="one row, such as '{\"bytes\": 12}'")
-    parser.add_argument("--version", type=int, metavar="N", help="of the data set (default: the newest)")
-    parser.add_argument("--reasons", type=int, default=3, metavar="N", help="columns named a row (default: 3)")
-    parser.add_argument("--out", type=Path, metavar="CSV", help="all rows with their predictions")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", type=int)
-    parser.add_argument("--model", metavar="NAME", help="which model (default: the best)")

@@ -19,6 +19,7 @@ from aggregator.cli import (
     labels,
     models,
     policies,
+    predictions,
     sets,
     suppressions,
     users,
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NOUNS = (
-    alerts, incidents, flows, agents, models, policies, labels, sets, suppressions, jobs, datasets, experiments, users,
+    alerts, incidents, flows, agents, models, policies, labels, sets, suppressions, jobs, datasets, experiments,
+    predictions, users,
 )  # fmt: skip
 
 

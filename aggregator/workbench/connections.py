@@ -77,6 +77,7 @@ async def connect_remote(
     sheet: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
+    header: str | None = None,
 ) -> Dataset:
     """Import a file from `url` (fsspec: s3, https, ...; the setting says which). Operators and up.
 
@@ -112,6 +113,7 @@ async def connect_remote(
             "sheet": sheet,
             "delimiter": delimiter,
             "encoding": encoding,
+            "header": header,
             **_reach(services),
         },
         environment=secret,

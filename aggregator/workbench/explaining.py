@@ -29,12 +29,16 @@ async def explain(
     method: str,
     row: int | None = None,
     feature: str | None = None,
+    of_class: str | None = None,
     prediction_id: int | None = None,
 ) -> dict[str, Any]:
     """Explain and wait for it; kept for the next asker. `method`: shap, shap-row, lime, importance, partial.
 
     `row` counts from 0 in the run's data set, or in the prediction's rows if one is named; methods of a row need it,
-    `partial` needs `feature`. Viewers too. Raises `NotFound`, `Conflict`, `Invalid`, `Busy`, `TrainerFailed`.
+    `partial` needs `feature`. What is explained is the chance of the class `of_class` if one is named, else how strange
+    rows are; `importance` is of no class, since it asks what the model gets right. Viewers too.
+
+    Raises `NotFound`, `Conflict`, `Invalid`, `Busy`, `TrainerFailed`.
     """
     actor.require(Role.VIEWER, write=False)
     if method not in METHODS:
@@ -43,6 +47,8 @@ async def explain(
         raise Invalid(f"{method} explains one row: say which one, counted from 0")
     if method == "partial" and not feature:
         raise Invalid("partial dependence is of one column: name it")
+    if method == "importance" and of_class is not None:
+        raise Invalid("importance asks what the model gets right, which is of no single class; leave the class out")
     one, name = results.chosen(services, experiment_id, model)
     if prediction_id is None:
         if services.store.read(lambda db: shelf.gone(db, one.dataset_id, one.dataset_version)):
@@ -53,7 +59,7 @@ async def explain(
         if made.experiment_id != experiment_id:
             raise Invalid(f"prediction {prediction_id} is of experiment {made.experiment_id}")
         table = str(predictions.rows_path(services, prediction_id).relative_to(services.config.workbench_dir))
-    wanted = {"method": method, "row": row if method in OF_A_ROW else None, "feature": feature}
+    wanted = {"method": method, "row": row if method in OF_A_ROW else None, "feature": feature, "class": of_class}
     mark = hashlib.sha256(json.dumps([wanted, table], sort_keys=True).encode()).hexdigest()[:24]
     folder = places.model_folder(experiment_id, name)
     out = f"{folder}/explanations/{mark}.json"

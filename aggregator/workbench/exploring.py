@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PLOT: Final = "anomaflow-plot-1"
 KINDS: Final = ("histogram", "box", "scatter", "heatmap", "counts", "embedding")
+METHODS: Final = ("pca", "tsne")
+"""How an embedding may be made: principal components, or t-SNE, which takes longer and draws fewer rows."""
+
 IMAGES: Final = ("svg", "png")
 MOST_KEPT: Final = 200
 """Plots of one version that are kept for the next asker; the oldest go first."""
@@ -34,12 +37,13 @@ MOST_KEPT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """What to draw: a kind of plot, and the columns it shows."""
+    """What to draw: a kind of plot, the columns it shows, and how an embedding is made (principal components)."""
 
     kind: str
     x: str | None = None
     y: str | None = None
     by: str | None = None
+    method: str | None = None
 
 
 def get_profile(services: Services, dataset_id: int, version: int | None = None) -> dict[str, Any] | None:
@@ -195,6 +199,11 @@ async def _drawn(  # noqa: PLR0917 - the parts of a request
     actor.require(Role.VIEWER, write=False)
     if wanted.kind not in KINDS:
         raise Invalid(f"there is no plot of kind {wanted.kind[:40]!r}; kinds are {', '.join(KINDS)}")
+    if wanted.method is not None and (wanted.kind != "embedding" or wanted.method not in METHODS):
+        raise Invalid(
+            f"method {wanted.method[:40]!r} does not draw a {wanted.kind}; an embedding is made by "
+            f"{' or '.join(METHODS)}, and other kinds have no method"
+        )
     found = services.store.read(lambda db: shelf.ready(db, dataset_id, version))
     _require_columns(services, found, wanted.x, wanted.y, wanted.by)
     folder = places.dataset_folder(found.id, found.version)

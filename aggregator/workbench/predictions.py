@@ -21,7 +21,7 @@ from protos import formulas
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from aggregator.rows import Page
@@ -62,6 +62,15 @@ class Matching:
             *(("--rename-alike",) if self.rename_alike else ()),
             *(("--fill-missing",) if self.fill_missing else ()),
         )
+
+
+def renames(pairs: Sequence[str]) -> dict[str, str]:
+    """Pairs as they stand in a request, `THEIRS=MINE`. Raises `Invalid`."""
+    parted = [pair.partition("=") for pair in pairs]
+    for pair, (_, equals, _mine) in zip(pairs, parted, strict=True):
+        if not equals:
+            raise Invalid(f"{pair[:80]!r} renames nothing; say THEIRS=MINE, such as src-bytes=src_bytes")
+    return {theirs: mine for theirs, _, mine in parted}
 
 
 AS_IS: Final = Matching()

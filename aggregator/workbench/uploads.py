@@ -29,6 +29,7 @@ async def receive_upload(
     sheet: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
+    header: str | None = None,
     announced: int | None = None,
 ) -> Dataset:
     """Take a file in and import it as a new data set, or as a new version of `dataset_id`. Analysts and up.
@@ -53,7 +54,13 @@ async def receive_upload(
             name=name,
             wish=receiving.stem(received.shown),
             dataset_id=dataset_id,
-            options={"file-name": received.shown, "sheet": sheet, "delimiter": delimiter, "encoding": encoding},
+            options={
+                "file-name": received.shown,
+                "sheet": sheet,
+                "delimiter": delimiter,
+                "encoding": encoding,
+                "header": header,
+            },
             secrets=(received.path,),
             detail={"bytes": received.bytes, "sha256": received.sha256},
         )

@@ -12,6 +12,7 @@ import pytest
 
 from agent.config import load_config
 from agent.main import build_parser
+from aggregator.cli.main import parser as client
 from aggregator.config import AggregatorConfig
 from aggregator.web.api import monitoring
 from protos.settings import load
@@ -61,6 +62,14 @@ def test_every_agent_command_is_documented():
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     actions = build_parser()._subparsers._group_actions[0].choices
     assert not [name for name in actions if f"`anomaflow-agent {name}" not in page]
+
+
+def test_every_verb_of_the_client_is_documented():
+    """docs/cli.md lists the verbs of each noun, and no others."""
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8").partition("the operator's client")[2].partition("## ")[0]
+    said = {noun: set(re.findall(r"`([a-z-]+)`", verbs)) for noun, verbs in re.findall(r"\| `(\w+)` \| (.+) \|", page)}
+    nouns = client({})._subparsers._group_actions[0].choices
+    assert said == {noun: set(made._subparsers._group_actions[0].choices) for noun, made in nouns.items()}
 
 
 @pytest.mark.parametrize("unit", sorted((ROOT / "deploy/systemd").glob("*.service")), ids=lambda path: path.stem)

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -178,6 +178,12 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     assert names <= shown
     assert {"Random forest", "Decision tree", "Logistic regression"} <= names
     page.get_by_text("drawn at random").first.wait_for()  # the warning of a random split
+    page.get_by_role("button", name="Can it be done again here?").click()
+    page.get_by_text("Can be done again here: yes").wait_for(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog").get_by_label("Name").fill("sessions of an office")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    page.get_by_role("heading", name="sessions of an office").wait_for()
 
     page.goto(f"/workbench/experiments/{run['id']}/models/{run['best']}")
     for heading in ("Metrics", "ROC curve", "Precision and recall", "Importance"):
@@ -187,6 +193,57 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     with httpx.Client(base_url=bench["web"], headers=bench["rest"].headers) as rest:
         file = rest.get(f"/api/v1/experiments/{run['id']}/models/{run['best']}/model.onnx")
     assert file.status_code == 200
+    assert errors == []
+
+
+def test_of_several_classes_one_is_explained(browser: Browser, bench: dict[str, Any]) -> None:
+    """Where a model has more than two, the page asks whose chance is meant."""
+    lines = [f"{size + at % 7},{at % 5},{name}" for at in range(60) for size, name in ((10, "a"), (40, "b"), (90, "c"))]
+    rest = bench["rest"]
+    sent = rest.post(
+        "/api/v1/datasets/upload?filename=three.csv", content="\n".join(["size,noise,kind", *lines]).encode()
+    )
+    dataset = sent.json()["id"]
+    _until(lambda: not rest.get(f"/api/v1/datasets/{dataset}").json()["dataset"]["busy"])
+    wanted = {"label": "kind", "models": ["decision-tree"], "search": False, "time_budget_s": 20}
+    run = rest.post("/api/v1/experiments", json={"dataset_id": dataset, "settings": wanted}).json()["id"]
+    _until(lambda: rest.get(f"/api/v1/experiments/{run}").json()["state"] not in {"queued", "running"})
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/experiments/{run}/models/decision-tree")
+    page.get_by_role("button", name="Explain", exact=True).wait_for()
+    assert not page.get_by_label("What is explained").is_visible()  # importance is of no class
+    page.get_by_label("How", exact=True).click()
+    page.get_by_role("option", name="How its answer changes with one column").click()
+    page.get_by_label("What is explained").click()
+    page.get_by_role("option", name="chance of b").click()
+    page.get_by_role("button", name="Explain", exact=True).click()
+    page.get_by_text("The chance of b on average").wait_for(timeout=PATIENCE_MS)
+    assert errors == []
+    assert rest.delete(f"/api/v1/experiments/{run}").status_code == 204
+
+
+def _until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_a_map_of_all_rows_is_made_either_way(browser: Browser, bench: dict[str, Any]) -> None:
+    """t-SNE is a choice that only such a map has, and the plot says what it is."""
+    (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
+    errors: list[str] = []
+    page = _entered(browser, bench, errors)
+    page.goto(f"/workbench/datasets/{run['dataset_id']}?view=plots")
+    page.get_by_role("button", name="Draw", exact=True).wait_for()
+    assert not page.get_by_label("Made by").is_visible()
+    page.get_by_label("Plot", exact=True).click()
+    page.get_by_role("option", name="All rows on a map").click()
+    page.get_by_label("Made by").click()
+    page.get_by_role("option", name="t-SNE").click()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    page.get_by_role("heading", name="t-SNE by class").wait_for(timeout=PATIENCE_MS)
     assert errors == []
 
 
@@ -294,6 +351,16 @@ def test_pasted_rows_and_one_typed_row_are_predicted(browser: Browser, bench: di
     answers = page.get_by_role("region", name="Rows with their predictions").locator("tbody tr td:first-child")
     answers.first.wait_for()
     assert answers.all_inner_texts() == ["anomaly", "normal"]
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/predict")
+
+    page.get_by_role("checkbox", name="take names that differ in spelling only").click()
+    page.wait_for_url("**rename_alike=true*")
+    page.get_by_label("A heading line, then rows").fill(pasted.replace("kib_sent", "KIB-SENT"))
+    page.get_by_role("button", name="Predict these rows").click()
+    page.wait_for_url("**/workbench/predictions/*")
+    page.get_by_role("link", name="Download as CSV").wait_for(timeout=PATIENCE_MS)
 
     page.goto(f"/workbench/experiments/{run['id']}/predict")
     page.get_by_text("Type it in").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -63,7 +64,7 @@ def hanging(trainer):
     return int(path.read_text())
 
 
-def test_from_an_upload_to_a_prediction_by_commands(hall, table, tmp_path):
+def test_from_an_upload_to_a_prediction_by_commands(hall, trainer, table, tmp_path, fake_workbench):
     """Every step of the workbench is a command with an answer for people and one for scripts."""
     done = hall.client("datasets", "upload", str(table))
     assert (done.returncode, "has 3 rows, 3 columns" in done.stdout) == (0, True), done.stderr
@@ -74,6 +75,8 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, table, tmp_path):
     assert answer(rows) == {"a": 3, "b": 4.5, "label": "=1+1"}
     assert "3 rows, 3 columns" in hall.client("datasets", "profile", "1").stdout
     assert answer(hall.client("datasets", "plot", "1", "--kind", "histogram", "--x", "a"))["option"] == {"x": "a"}
+    made = hall.client("datasets", "plot", "1", "--kind", "embedding", "--method", "tsne", "--save", "A map")
+    assert answer(made)["kind"] == "embedding"
     assert hall.client("datasets", "plot", "1", "--kind", "box", "--out", str(tmp_path / "p.svg")).returncode == 0
     assert (tmp_path / "p.svg").read_bytes() == b"<svg/>"
     assert answer(hall.client("datasets", "rename", "1", "customers", "--json"))["name"] == "customers"
@@ -97,15 +100,84 @@ def test_from_an_upload_to_a_prediction_by_commands(hall, table, tmp_path):
     row = hall.client("experiments", "predict", "1", "--row", '{"a": 1}')
     assert answer(row)["row"]["prediction"] == "normal"
     assert answer(hall.client("experiments", "explain", "1", "--method", "shap", "--json"))["method"] == "shap"
+    assert hall.client("experiments", "explain", "1", "--method", "lime", "--row", "0", "--class", "x").returncode == 0
+    assert "--class=x" in fake_workbench.asked(trainer, "explain")[-1]["words"]
     assert hall.client("experiments", "download", "1", "--out", str(tmp_path / "m.onnx")).returncode == 0
     assert (tmp_path / "m.onnx").read_bytes() == b"onnx random-forest"
     for what, begins in (("script", "print"), ("settings", "# Settings")):
         hall.client("experiments", "download", "1", "--what", what, "--out", str(tmp_path / what))
         assert (tmp_path / what).read_text().startswith(begins)
+    assert answer(hall.client("experiments", "verify", "1", "--json"))["reproducible"] is True
+    fake_workbench.plan(trainer, same=False)
+    done = hall.client("experiments", "verify", "1")
+    assert (done.returncode, "FAILED   data: the table has changed" in done.stdout) == (ExitCode.DATA, True)
+    fake_workbench.plan(trainer)
     assert hall.client("experiments", "delete", "2").returncode == 0
     assert hall.client("datasets", "delete", "1").returncode == 0
     assert hall.client("datasets", "list").stdout == "(nothing)\n"
     assert hall.command("check").returncode == 0
+
+
+def test_what_is_kept_is_listed_named_and_deleted_by_commands(
+    hall, trainer, table, tmp_path, fake_workbench, monkeypatch
+):
+    """Logs, plots, names, models, and predictions: what a page shows, a command tells."""
+    hall.client("datasets", "upload", str(table), "--header", "yes")
+    assert "--header=yes" in fake_workbench.asked(trainer, "import")[0]["words"]
+    assert "workbench import" in hall.client("datasets", "log", "1").stdout
+    hall.client("datasets", "plot", "1", "--kind", "box", "--save", "A box")
+    assert answer(hall.client("datasets", "plots", "1", "--json"))["title"] == "A box"
+    assert answer(hall.client("datasets", "plot-get", "1"))["kind"] == "box"
+    assert hall.client("datasets", "plot-delete", "1").returncode == 0
+    assert hall.client("datasets", "plots", "1").stdout == "(nothing)\n"
+
+    begin = tmp_path / "begin.yaml"
+    done = hall.client("experiments", "defaults", "1", "--kind", "dl", "--out", str(begin))
+    assert (done.returncode, "3 values" in done.stderr) == (0, True), done.stderr
+    assert "kind: dl" in begin.read_text()
+    run = answer(hall.client("experiments", "run", "1", "--settings", str(begin), "--wait", "--json"))
+    assert (run["kind"], run["state"]) == ("dl", "done")
+    assert answer(hall.client("experiments", "rename", "1", "weekly", "--json"))["name"] == "weekly"
+    assert "weekly" in hall.client("experiments", "list", "--kind", "dl", "--state", "done").stdout
+    assert hall.client("experiments", "list", "--kind", "ml").stdout == "(nothing)\n"
+    assert "Random-Forest: done" in hall.client("experiments", "model", "1").stdout
+    assert answer(hall.client("experiments", "history", "1", "--json"))[0]["val_acc"] == 0.8
+    assert answer(hall.client("experiments", "form", "1", "--json"))[0]["name"] == "a"
+
+    renames = ("--rename", "A=a", "--rename", "B=b", "--fill-missing")
+    for source in (("--file", str(table)), ("--dataset", "1")):
+        assert hall.client("experiments", "predict", "1", *source, *renames).returncode == 0
+        words = fake_workbench.asked(trainer, "predict")[-1]["words"]
+        assert [word for word in words if "rename" in word or "fill" in word] == [
+            "--rename=A=a", "--rename=B=b", "--fill-missing",
+        ]  # fmt: skip
+    assert hall.client("experiments", "promotion", "1").returncode == ExitCode.DATA, "none was offered"
+    monkeypatch.setattr("sys.stdin", io.StringIO(CSV))
+    assert "3 rows" in hall.client("experiments", "predict", "1", "--text", "--rename-alike").stdout
+    done = hall.client("experiments", "predict", "1", "--file", str(table), "--rename", "A")
+    assert (done.returncode, "THEIRS=MINE" in done.stderr) == (ExitCode.USAGE, True)
+    listed = hall.client("predictions", "list", "--experiment", "1", "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in listed] == [3, 2, 1]
+    assert answer(hall.client("predictions", "get", "1", "--json"))["rows"] == 3
+    assert "anomalies  1" in hall.client("predictions", "summary", "1").stdout
+    odd = hall.client("predictions", "rows", "1", "--prediction", "odd", "--sort", "score", "--json")
+    assert answer(odd)["a"] == 2
+    assert hall.client("predictions", "download", "1", "--out", str(tmp_path / "p.csv")).returncode == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
+    assert hall.client("predictions", "cancel", "1").returncode == ExitCode.AGGREGATOR, "it is over"
+    assert hall.client("predictions", "delete", "1").returncode == 0
+    assert hall.client("predictions", "get", "1").returncode == ExitCode.AGGREGATOR
+
+
+def test_what_became_of_an_offer_to_agents_has_its_exit_code(hall, trainer, table, fake_workbench, onnx_models):
+    """While it is made and afterwards: that the gate held it back is told from a failure."""
+    hall.client("datasets", "upload", str(table))
+    hall.client("experiments", "run", "1", "--wait")
+    digest = onnx_models.write_model(trainer / "m.onnx", name="bench")
+    fake_workbench.plan(trainer, model=str(trainer / "m.onnx"), digest=digest, gate={"passed": False, "checks": []})
+    for verb in ("promote", "promotion"):
+        done = hall.client("experiments", verb, "1")
+        assert (done.returncode, "did not pass its gate" in done.stdout) == (ExitCode.GATE, True), done.stdout
 
 
 def test_what_goes_wrong_has_its_exit_code(hall, trainer, table, tmp_path, fake_workbench):

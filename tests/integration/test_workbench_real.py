@@ -61,6 +61,8 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert (begin["task"], begin["settings"]["label"]) == ("binary", "class")
     plotted = await web.get("/datasets/1/plot", params={"kind": "histogram", "x": "size", "by": "class"})
     assert plotted.json()["option"]["series"]
+    mapped = (await web.get("/datasets/1/plot", params={"kind": "embedding", "method": "tsne"})).json()
+    assert (mapped["title"], "t-SNE" in mapped["note"]) == ("t-SNE", True)
     wanted = {**begin["settings"], "models": ["decision-tree"], "search": False, "time_budget_s": 60}
     await web.post("/experiments", json={"dataset_id": 1, "settings": wanted})
     run = await when(web, "/experiments/1", lambda one: one["state"] not in {"queued", "running"})
@@ -68,6 +70,8 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert run["test_value"] > 0.95
     detail = (await web.get("/experiments/1/models/decision-tree")).json()
     assert detail["confusion"]["classes"]
+    again = (await web.get("/experiments/1/verification")).json()
+    assert again["reproducible"] is True, again
     await web.post("/experiments/1/predict/text", json={"text": "\n".join(text.splitlines()[:21])})
     made = await when(web, "/predictions/1", lambda one: one["state"] not in {"queued", "running"})
     assert (made["state"], made["rows"]) == ("done", 20), made["error"]
@@ -76,3 +80,11 @@ async def test_a_newcomers_way_from_a_file_to_predictions(web):
     assert sum(row["class"] == row["prediction"] for row in told) >= 18
     one = await web.post("/experiments/1/predict/row", json={"row": {"size": 950, "place": "rare", "count": 3}})
     assert one.json()["row"]["prediction"] == "odd", one.text
+    why = {"method": "partial", "feature": "size", "class": "odd"}
+    told = (await web.get("/experiments/1/explanation", params=why)).json()
+    assert "chance of odd" in told["note"], told
+    no = await web.get("/experiments/1/explanation", params={**why, "class": "strange"})
+    assert (no.status_code, "normal, odd" in no.json()["error"]) == (422, True), no.text
+    await web.delete("/datasets/1")
+    again = (await web.get("/experiments/1/verification")).json()
+    assert (again["reproducible"], "cannot be read" in again["note"]) == (False, True), again

@@ -41,6 +41,7 @@ def add_arguments(verbs: Any) -> None:
     verify: argparse.ArgumentParser = verbs.add_parser("verify", help="say whether a run can be done again here")
     verify.set_defaults(run=_verify)
     verify.add_argument("folder", type=Path, metavar="RUNDIR", help="folder of the run")
+    verify.add_argument("--out", type=Path, metavar="FILE", help="write every check as JSON, whatever the answer")
     verify.add_argument("--json", action="store_true", help="print every check as JSON")
     _add_promote(verbs)
     download: argparse.ArgumentParser = verbs.add_parser("download", help="write the rows of a prediction as CSV")
@@ -247,11 +248,14 @@ def _script(options: argparse.Namespace, progress: Progress) -> ExitCode:
 
 
 def _verify(options: argparse.Namespace, progress: Progress) -> ExitCode:
+    from trainer.workbench.contest.folder import write
     from trainer.workbench.contest.result import versions
     from trainer.workbench.promotion import recorded, verify
 
     told = verify.verify(recorded.read(options.folder), versions())
     progress.end()
+    if options.out is not None:
+        write(options.out, told)
     if options.json:
         print(json.dumps(told))
     else:

@@ -18,9 +18,11 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 _DATASET = shape(Dataset)
 Version = Annotated[int | None, Query(ge=1, description="Which version; the newest one if left out.")]
 
+Method = Annotated[Literal["pca", "tsne"] | None, Query(description="How an embedding is made; pca if left out.")]
 
-def _drawing(kind: str, x: Text = None, y: Text = None, by: Text = None) -> exploring.Drawing:
-    return exploring.Drawing(kind, x, y, by)
+
+def _drawing(kind: str, x: Text = None, y: Text = None, by: Text = None, method: Method = None) -> exploring.Drawing:
+    return exploring.Drawing(kind, x, y, by, method)
 
 
 Drawing = Annotated[exploring.Drawing, Depends(_drawing)]
@@ -47,6 +49,7 @@ class Remote(BaseModel):
     sheet: str | None = Field(default=None, max_length=256)
     delimiter: str | None = Field(default=None, max_length=16)
     encoding: str | None = Field(default=None, max_length=64)
+    header: Literal["auto", "yes", "no"] | None = None
 
 
 class OwnFlows(BaseModel):
@@ -73,6 +76,7 @@ class NewPlot(BaseModel):
     x: str | None = Field(default=None, max_length=256)
     y: str | None = Field(default=None, max_length=256)
     by: str | None = Field(default=None, max_length=256)
+    method: Literal["pca", "tsne"] | None = None
     title: str | None = Field(default=None, max_length=256)
 
 
@@ -215,7 +219,10 @@ async def profile(
 
 @router.get("/{dataset_id}/plot", response_model=dict[str, Any], summary="Draw a plot")
 async def plot(services: Served, asker: Asker, dataset_id: int, wanted: Drawing, version: Version = None) -> Any:
-    """Waits for it (format anomaflow-plot-1). Kinds: histogram, box, scatter, heatmap, counts, embedding."""
+    """Waits for it (format anomaflow-plot-1). Kinds: histogram, box, scatter, heatmap, counts, embedding.
+
+    What draws single rows draws a sample, and `note` says of how many: 5,000 for an embedding, 1,500 by t-SNE.
+    """
     return await exploring.plot(services, asker, dataset_id, version, wanted)
 
 
@@ -243,7 +250,7 @@ def list_plots(services: Served, _: Asker, dataset_id: int, limit: Limit = PAGE,
 @router.post("/{dataset_id}/plots", response_model=shape(SavedPlot), status_code=201, summary="Keep a plot")
 async def save_plot(services: Served, asker: Asker, dataset_id: int, wanted: NewPlot, version: Version = None) -> Any:
     """Analysts and up."""
-    drawing = exploring.Drawing(wanted.kind, wanted.x, wanted.y, wanted.by)
+    drawing = exploring.Drawing(wanted.kind, wanted.x, wanted.y, wanted.by, wanted.method)
     return as_json(await exploring.save_plot(services, asker, dataset_id, version, drawing, title=wanted.title))
 
 

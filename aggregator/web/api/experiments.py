@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,12 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from aggregator.rows import as_json
 from aggregator.web.api.asking import PAGE, Asker, Cursor, Limit, Renaming, Served, list_of, shape
 from aggregator.web.api.files import BODY, Text, Upload
-from aggregator.workbench import experiments, explaining, predictions, results, taking
+from aggregator.workbench import experiments, explaining, predictions, results, taking, verifying
 from aggregator.workbench.rows import Comparison, EventPage, Experiment, Prediction, Promotion
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 _EXPERIMENT, _PREDICTION, _PROMOTION = shape(Experiment), shape(Prediction), shape(Promotion)
 Model = Annotated[str | None, Query(max_length=64, description="Which model; the best one if left out.")]
+
+OfClass = Annotated[
+    str | None,
+    Query(alias="class", max_length=256, description="Whose chance is explained; how strange rows are if left out."),
+]
+
+Renames = Annotated[
+    Sequence[Annotated[str, Field(max_length=600)]],
+    Query(max_length=5_000, description="Which of the model's columns one is: THEIRS=MINE, as often as needed."),
+]
 
 
 class NewExperiment(BaseModel):
@@ -243,6 +254,17 @@ async def script_file(services: Served, asker: Asker, experiment_id: int, model:
     return FileResponse(path, media_type="text/x-python", filename=f"{model}-{experiment_id}.py")
 
 
+@router.get(
+    "/{experiment_id}/verification", response_model=dict[str, Any], summary="Can an experiment be done again here?"
+)
+async def verify(services: Served, asker: Asker, experiment_id: int) -> Any:
+    """Looks again at its table, settings, files and versions, and waits for it (format anomaflow-verification-1).
+
+    `reproducible` says yes or no, `note` and `checks` why; other versions are said and do not make it a no.
+    """
+    return await verifying.verify(services, asker, experiment_id)
+
+
 @router.get("/{experiment_id}/explanation", response_model=dict[str, Any], summary="Why a model says what it says")
 async def explain(  # noqa: PLR0917 - each is a parameter of the request
     services: Served,
@@ -252,10 +274,11 @@ async def explain(  # noqa: PLR0917 - each is a parameter of the request
     model: Model = None,
     row: Annotated[int | None, Query(ge=0)] = None,
     feature: Text = None,
+    of_class: OfClass = None,
     prediction_id: int | None = None,
 ) -> Any:
     """Waits for it (format anomaflow-explanation-1). Methods: shap, shap-row, lime, importance, partial."""
-    how = {"method": method, "row": row, "feature": feature, "prediction_id": prediction_id}
+    how = {"method": method, "row": row, "feature": feature, "of_class": of_class, "prediction_id": prediction_id}
     return await explaining.explain(services, asker, experiment_id, model, **how)  # type: ignore[arg-type]
 
 
@@ -305,6 +328,7 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
     sent: Upload,
     model: Model = None,
     reasons: int = 3,
+    rename: Renames = (),
     rename_alike: bool = False,
     fill_missing: bool = False,
 ) -> Any:
@@ -316,7 +340,7 @@ async def predict_upload(  # noqa: PLR0917 - each is a parameter of the request
         sent.chunks,
         filename=sent.filename,
         model=model,
-        matching=predictions.Matching(reasons, None, rename_alike, fill_missing),
+        matching=predictions.Matching(reasons, predictions.renames(rename), rename_alike, fill_missing),
         announced=sent.announced,
     )
     return as_json(made)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import Depends, Query, Request
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 Text = Annotated[str | None, Query(max_length=256)]
+Header = Annotated[
+    Literal["auto", "yes", "no"] | None,
+    Query(description="Whether the first line names the columns; found by looking if left out."),
+]
 BODY: Final = {
     "requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -32,8 +36,10 @@ def _sent(request: Request, filename: Annotated[str, Query(min_length=1, max_len
     return Sent(request.stream(), filename, announced)
 
 
-def _reading(sheet: Text = None, delimiter: Text = None, encoding: Text = None) -> dict[str, Any]:
-    return {"sheet": sheet, "delimiter": delimiter, "encoding": encoding}
+def _reading(
+    sheet: Text = None, delimiter: Text = None, encoding: Text = None, header: Header = None
+) -> dict[str, Any]:
+    return {"sheet": sheet, "delimiter": delimiter, "encoding": encoding, "header": header}
 
 
 Upload = Annotated[Sent, Depends(_sent)]

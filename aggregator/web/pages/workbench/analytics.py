@@ -29,9 +29,12 @@ KINDS: Final = {
 
 WANTS: Final = {
     "histogram": ("x", "by"), "box": ("x", "by"), "scatter": ("x", "y", "by"), "counts": ("x", "by"),
-    "heatmap": (), "embedding": ("by",),
+    "heatmap": (), "embedding": ("by", "method"),
 }  # fmt: skip
-"""Which columns each kind asks for."""
+"""What each kind asks for."""
+
+METHODS: Final = {"pca": "principal components", "tsne": "t-SNE (slower, 1,500 rows)"}
+"""How a map of all rows is made, in plain words."""
 
 _NUMBERS: Final = frozenset({"integer", "number"})
 
@@ -46,11 +49,12 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
     def asked() -> exploring.Drawing:
         wanted = WANTS[str(kind.value)]
         given = {"x": x.value, "y": y.value, "by": None if by.value == x.value and "x" in wanted else by.value}
+        given["method"] = method.value
         return exploring.Drawing(str(kind.value), **{name: given[name] or None for name in wanted})
 
     def turned() -> None:
         wanted = WANTS[str(kind.value)]
-        for name, control in (("x", x), ("y", y), ("by", by)):
+        for name, control in (("x", x), ("y", y), ("by", by), ("method", method)):
             control.visible = name in wanted
         x.set_options(every if kind.value == "counts" else numbers, value=_first(kind.value, numbers, every, one.label))
 
@@ -104,6 +108,7 @@ async def show(visit: Visit, found: DatasetDetail) -> None:
             y.props("outlined dense")
             by = ui.select(every, value=one.label if one.label in every else None, label="By", clearable=True)
             by.props("outlined dense")
+            method = ui.select(METHODS, value="pca", label="Made by").props("outlined dense")
             parts.button("Draw", draw, icon="insert_chart", kind="main")
             keep = parts.button("Save", save, icon="bookmark_add")
             keep.set_enabled(False)

@@ -10,12 +10,12 @@ from aggregator.errors import NotFound
 from aggregator.rows import Role
 from aggregator.web.pages import charts, parts, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import board, drawing, grid
+from aggregator.web.pages.workbench import board, drawing, grid, words
 from aggregator.workbench import experiments, explaining, results, taking
 
 if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
-    from aggregator.workbench.rows import Experiment
+    from aggregator.workbench.rows import Experiment, Promotion
 
 METHODS: Final = {
     "importance": "What the model cannot do without (permutation importance)",
@@ -44,6 +44,7 @@ async def build(visit: Visit) -> None:
     one = await in_thread(experiments.get_experiment, services, experiment_id)
     found = await in_thread(results.model_detail, services, experiment_id, name)
     result = await in_thread(results.result, services, experiment_id)
+    offered = await in_thread(taking.get_promotion, services, experiment_id)
     entry, file = found.get("entry") or {}, found.get("file") or {}
     if not entry:
         raise NotFound(f"run {experiment_id} has no model {name!r}")
@@ -69,7 +70,7 @@ async def build(visit: Visit) -> None:
         _history(found["history"])
     if visit.may(Role.ANALYST):
         with parts.panel("Why does it say so?"):
-            _explain(visit, one, name, [str(column["name"]) for column in file.get("columns", ())])
+            _explain(visit, one, name, file)
     with parts.panel("Take it away"):
         settings = entry.get("params") or {}
         parts.facts(
@@ -78,6 +79,7 @@ async def build(visit: Visit) -> None:
                 ("SHA-256", lambda: parts.text("span", str(file.get("sha256") or "-"), "mono")),
                 ("Settings", ", ".join(f"{key} {value}" for key, value in settings.items()) or "as they come"),
                 ("Tried", wording.plural(entry.get("searched") or 1, "setting")),
+                ("To agents", _offered(offered, name)),
                 ("Speed", f"{wording.count(entry['rows_per_s'])} rows a second" if entry.get("rows_per_s") else "-"),
             )
         )
@@ -133,11 +135,15 @@ def _history(rows: list[dict[str, Any]]) -> None:
         grid.of_objects("Epoch by epoch", rows, {key: title for key, title in HISTORY.items() if key in rows[0]})
 
 
-def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> None:
+def _explain(visit: Visit, one: Experiment, name: str, file: dict[str, Any]) -> None:
+    columns = [str(column["name"]) for column in file.get("columns", ())]
+    classes = [str(word) for word in file.get("classes") or ()]
 
     def turned() -> None:
         row.visible = method.value in OF_A_ROW
         feature.visible = method.value == "partial"
+        # Of two classes the chance of one is that of not being the other, and importance is of none.
+        of_class.visible = method.value != "importance" and len(classes) > 2
 
     async def ask() -> None:
         with visit.acting() as actor:
@@ -147,6 +153,7 @@ def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> No
                     visit.services, actor, one.id, name, method=str(method.value),
                     row=int(row.value or 0) if method.value in OF_A_ROW else None,
                     feature=feature.value if method.value == "partial" else None,
+                    of_class=(of_class.value or None) if of_class.visible else None,
                 )  # fmt: skip
             finally:
                 busy.visible = False
@@ -158,6 +165,8 @@ def _explain(visit: Visit, one: Experiment, name: str, columns: list[str]) -> No
         row = ui.number("Row of the data set, from 0", value=0, min=0, step=1).props("outlined dense")
         feature = ui.select(columns, value=columns[0] if columns else None, label="Column", with_input=True)
         feature.props("outlined dense")
+        asked = {"": "how strange it is", **{word: f"chance of {word}" for word in classes}}
+        of_class = ui.select(asked, value="", label="What is explained", with_input=True).props("outlined dense")
         parts.button("Explain", ask, icon="psychology")
         busy = ui.spinner(size="sm")
         busy.visible = False
@@ -179,6 +188,13 @@ def _answer(place: ui.element, found: dict[str, Any]) -> None:
         if items:
             keys = {key: key.replace("_", " ").capitalize() for key in items[0]}
             grid.of_objects("The figures", items, keys)
+
+
+def _offered(promotion: Promotion | None, name: str) -> str:
+    if promotion is None or promotion.model != name:
+        return "not offered"
+    work = promotion.work
+    return f"{words.state(work.state)}: {sentence(work.error or work.message)}"
 
 
 def _promote(visit: Visit, one: Experiment, name: str) -> None:

@@ -10,7 +10,7 @@ from nicegui import ui
 from aggregator.rows import Role
 from aggregator.web.pages import moments, parts, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import analytics, exploring, uploads, words
+from aggregator.web.pages.workbench import analytics, dialogs, exploring, uploads, words
 from aggregator.web.pages.workbench.grid import Grid
 from aggregator.workbench import datasets
 from aggregator.workbench import exploring as profiles
@@ -220,19 +220,7 @@ async def _cancel(visit: Visit, one: Dataset) -> None:
 
 
 def _rename(visit: Visit, one: Dataset) -> None:
-    with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
-        dialog.on("hide", dialog.delete)
-        parts.text("h2", "Rename")
-        name = ui.input("Name", value=one.name).props("outlined dense maxlength=120").style("width: 100%")
-
-        async def go() -> None:
-            with visit.acting() as actor:
-                await datasets.rename_dataset(visit.services, actor, one.id, name.value or "")
-                dialog.close()
-
-        with ui.element("div").classes("ends"):
-            parts.button("Cancel", dialog.close)
-            parts.button("Rename", go, kind="main")
+    dialogs.rename(visit, one.name, lambda who, name: datasets.rename_dataset(visit.services, who, one.id, name))
 
 
 def _delete(visit: Visit, one: Dataset) -> None:

@@ -9,8 +9,8 @@ from nicegui import ui
 from aggregator.rows import Role
 from aggregator.web.pages import charts, moments, parts, tables, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import board, drawing, words
-from aggregator.workbench import catalogue, experiments, results
+from aggregator.web.pages.workbench import board, dialogs, drawing, words
+from aggregator.workbench import catalogue, experiments, results, verifying
 
 if TYPE_CHECKING:
     from aggregator.web.pages.visits import Visit
@@ -53,7 +53,7 @@ async def build(visit: Visit) -> None:
     async def found() -> None:
         result = await in_thread(results.result, services, experiment_id)
         if result:
-            _result(one, result)
+            _result(visit, one, result)
 
     parts.trail(("Workbench", "/workbench"), (one.dataset_name, f"/workbench/datasets/{one.dataset_id}"))
     top()
@@ -114,24 +114,22 @@ def _deeds(visit: Visit, one: Experiment, *, busy: bool) -> None:
     else:
         if str(one.state) in {"stopped", "cancelled", "interrupted", "timed_out", "failed"}:
             parts.button("Go on", resume, icon="play_arrow")
+        parts.button("Rename", lambda: _rename(visit, one), icon="edit")
         parts.button("Delete", lambda: _delete(visit, one), icon="delete", kind="danger")
 
 
+def _rename(visit: Visit, one: Experiment) -> None:
+    dialogs.rename(visit, one.name, lambda who, name: experiments.rename_experiment(visit.services, who, one.id, name))
+
+
 def _delete(visit: Visit, one: Experiment) -> None:
-    with ui.dialog(value=True) as dialog, ui.element("div").classes("sheet"):
-        dialog.on("hide", dialog.delete)
-        parts.text("h2", f"Delete {one.name}?")
-        parts.text("p", "Its models and its predictions go with it.", "muted")
-
-        async def go() -> None:
-            with visit.acting() as actor:
-                await experiments.delete_experiment(visit.services, actor, one.id)
-                dialog.close()
-                ui.navigate.to("/workbench")
-
-        with ui.element("div").classes("ends"):
-            parts.button("Keep it", dialog.close)
-            parts.button("Delete", go, kind="danger")
+    dialogs.delete(
+        visit,
+        one.name,
+        "Its models and its predictions go with it.",
+        lambda who: experiments.delete_experiment(visit.services, who, one.id),
+        then="/workbench",
+    )
 
 
 class Epochs:
@@ -168,7 +166,7 @@ class Epochs:
                             charts.chart(drawing.history(rows, what), f"{figure} of {title} by epoch")
 
 
-def _result(one: Experiment, result: dict[str, Any]) -> None:
+def _result(visit: Visit, one: Experiment, result: dict[str, Any]) -> None:
     address = f"/workbench/experiments/{one.id}"
     metric = str(result.get("metric") or one.metric or "f1").replace("-", "_")
     best = next((row for row in result.get("leaderboard", ()) if row["name"] == result.get("best")), None)
@@ -201,7 +199,7 @@ def _result(one: Experiment, result: dict[str, Any]) -> None:
             with parts.panel("The data"):
                 _data(one, result)
         with parts.panel("How to repeat it"):
-            _repeat(one, result)
+            _repeat(visit, one, result)
 
 
 def _board(result: dict[str, Any], metric: str, address: str) -> None:
@@ -235,7 +233,7 @@ def _data(one: Experiment, result: dict[str, Any]) -> None:
     )
 
 
-def _repeat(one: Experiment, result: dict[str, Any]) -> None:
+def _repeat(visit: Visit, one: Experiment, result: dict[str, Any]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in (result.get("versions") or {}).items())
     parts.facts(
         (
@@ -248,6 +246,16 @@ def _repeat(one: Experiment, result: dict[str, Any]) -> None:
             ("By", one.by),
         )
     )
+
+    async def look() -> None:
+        with visit.acting() as actor:
+            busy.visible = True
+            try:
+                told = await verifying.verify(visit.services, actor, one.id)
+            finally:
+                busy.visible = False
+            answer.text = sentence(verifying.said(told))
+
     with ui.element("div").classes("line"):
         yaml = experiments.settings_to_yaml(one.settings)
         parts.button(
@@ -257,3 +265,8 @@ def _repeat(one: Experiment, result: dict[str, Any]) -> None:
             rest = f"/api/v1/experiments/{one.id}/models/{one.best}"
             parts.link("Script that repeats it", f"{rest}/script.py").props("download")
             parts.link("Model (ONNX)", f"{rest}/model.onnx").props("download")
+        if not words.under_way(one.state):
+            parts.button("Can it be done again here?", look, icon="fact_check")
+            busy = ui.spinner(size="sm")
+            busy.visible = False
+    answer = parts.text("p", "", "muted")

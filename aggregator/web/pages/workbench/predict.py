@@ -29,6 +29,12 @@ COLUMNS = (
     Column("made", "Made", "narrow"),
     Column("state", "State", "narrow end"),
 )
+DIFFERING = {
+    "rename_alike": "take names that differ in spelling only",
+    "fill_missing": "fill in typical values, however many are missing",
+}
+"""What may be done where the columns of the rows are not those of the model; named as in REST."""
+
 MOST_FIELDS = 60
 """Columns up to which one row can be typed in."""
 
@@ -57,6 +63,10 @@ async def build(visit: Visit) -> None:
     titles = {str(m["name"]): str(m["title"]) for m in result.get("leaderboard", ()) if m.get("state") == "done"}
     asked = visit.asked("model")
     model = asked if asked in titles else one.best
+    chosen: dict[str, str | None] = {"model": model, **{key: "true" for key in DIFFERING if visit.asked(key)}}
+
+    def turned(key: str, value: str | None) -> None:
+        ui.navigate.to(wording.link(f"/workbench/experiments/{one.id}/predict", **(chosen | {key: value})))
 
     async def arrived(answer: dict[str, Any]) -> None:
         ui.navigate.to(f"/workbench/predictions/{answer['id']}")
@@ -66,10 +76,15 @@ async def build(visit: Visit) -> None:
         if len(titles) > 1:
             other = ui.select(titles, value=model if model in titles else None, label="Model")
             other.props("outlined dense").style("min-width: 13rem")
-            here = f"/workbench/experiments/{one.id}/predict"
-            other.on_value_change(lambda event: ui.navigate.to(wording.link(here, model=event.value)))
+            other.on_value_change(lambda event: turned("model", event.value))
     if visit.may(Role.ANALYST):
-        await _ways(visit, one, model, arrived)
+        with ui.element("div").classes("line"):
+            parts.text("span", "Columns that differ:", "muted")
+            for key, title in DIFFERING.items():
+                tick = ui.checkbox(title, value=key in chosen)
+                tick.on_value_change(lambda event, key=key: turned(key, "true" if event.value else None))
+        matching = predictions.Matching(rename_alike="rename_alike" in chosen, fill_missing="fill_missing" in chosen)
+        await _ways(visit, one, model, matching, arrived)
     with parts.panel("Predictions so far", flush=True):
         before = tables.Table(COLUMNS, label="Predictions, newest first")
         with ui.element("div") as none_yet:
@@ -86,31 +101,45 @@ async def build(visit: Visit) -> None:
 
 
 async def _ways(
-    visit: Visit, one: Experiment, model: str, arrived: Callable[[dict[str, Any]], Awaitable[None]]
+    visit: Visit,
+    one: Experiment,
+    model: str,
+    matching: predictions.Matching,
+    arrived: Callable[[dict[str, Any]], Awaitable[None]],
 ) -> None:
     with ui.element("div").classes("columns"):
         with parts.panel("A file"):
             parts.text(
                 "p", "With the columns of the data set; what differs is explained. The label may be missing.", "muted"
             )
-            address = wording.link(f"/api/v1/experiments/{one.id}/predict/upload", model=model)
+            address = wording.link(f"/api/v1/experiments/{one.id}/predict/upload", model=model, **_asked(matching))
             uploads.picker("Upload a file to predict", address, arrived)
         with parts.panel("A data set that is here"):
-            await _dataset(visit, one, model)
+            await _dataset(visit, one, model, matching)
         with parts.panel("Pasted rows"):
-            _pasted(visit, one, model)
+            _pasted(visit, one, model, matching)
     with parts.panel("One row"), ui.expansion("Type it in").props("dense dense-toggle").style("width: 100%") as typed:
         await _typed(visit, one, model, typed)
 
 
-async def _dataset(visit: Visit, one: Experiment, model: str) -> None:
+def _asked(matching: predictions.Matching) -> dict[str, str]:
+    """As parameters of REST."""
+    return {key: "true" for key in DIFFERING if getattr(matching, key)}
+
+
+async def _dataset(visit: Visit, one: Experiment, model: str, matching: predictions.Matching) -> None:
     page = await in_thread(datasets.list_datasets, visit.services, limit=200)
     ready = {found.id: f"{found.name} ({words.shape(found)})" for found in page.items if found.state == "ready"}
 
     async def go() -> None:
         with visit.acting() as actor:
             made = await predictions.predict_dataset(
-                visit.services, actor, one.id, model=model or None, dataset_id=int(chosen.value or 0)
+                visit.services,
+                actor,
+                one.id,
+                model=model or None,
+                dataset_id=int(chosen.value or 0),
+                matching=matching,
             )
             ui.navigate.to(f"/workbench/predictions/{made.id}")
 
@@ -120,13 +149,15 @@ async def _dataset(visit: Visit, one: Experiment, model: str) -> None:
     parts.button("Predict it", go)
 
 
-def _pasted(visit: Visit, one: Experiment, model: str) -> None:
+def _pasted(visit: Visit, one: Experiment, model: str, matching: predictions.Matching) -> None:
     text = ui.textarea("A heading line, then rows; CSV or copied from a spreadsheet")
     text.props("outlined dense autogrow maxlength=1000000 input-style='max-height: 14rem'").style("width: 100%")
 
     async def go() -> None:
         with visit.acting() as actor:
-            made = await predictions.predict_text(visit.services, actor, one.id, text.value or "", model=model or None)
+            made = await predictions.predict_text(
+                visit.services, actor, one.id, text.value or "", model=model or None, matching=matching
+            )
             ui.navigate.to(f"/workbench/predictions/{made.id}")
 
     parts.button("Predict these rows", go)

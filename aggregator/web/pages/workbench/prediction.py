@@ -9,7 +9,7 @@ from nicegui import ui
 from aggregator.rows import Role
 from aggregator.web.pages import charts, parts, wording
 from aggregator.web.pages.visits import in_thread, sentence
-from aggregator.web.pages.workbench import board, drawing, grid, words
+from aggregator.web.pages.workbench import board, dialogs, drawing, grid, words
 from aggregator.workbench import catalogue, predictions
 
 if TYPE_CHECKING:
@@ -82,10 +82,22 @@ def _top(visit: Visit, one: Prediction) -> None:
                     await predictions.cancel_prediction(visit.services, actor, one.id)
 
             parts.button("Cancel", cancel, kind="danger")
+        elif visit.may(Role.ANALYST):
+            parts.button("Delete", lambda: _delete(visit, one), icon="delete", kind="danger")
     if words.under_way(one.state):
         parts.progress(one.fraction, words.progress(one))
     if one.error:
         parts.notice(sentence(one.error), "bad")
+
+
+def _delete(visit: Visit, one: Prediction) -> None:
+    dialogs.delete(
+        visit,
+        f"the prediction on {one.source}",
+        "Its rows go at once; the model stays.",
+        lambda who: predictions.delete_prediction(visit.services, who, one.id),
+        then=f"/workbench/experiments/{one.experiment_id}/predict",
+    )
 
 
 async def _show(visit: Visit, one: Prediction, summary: dict[str, Any]) -> None:

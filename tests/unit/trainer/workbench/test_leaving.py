@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from protos import contract, manifest
+from protos.exits import ExitCode
 from trainer.errors import NotPromotable, SettingsUnusable, SourceMissing
 from trainer.main import main
 from trainer.workbench.promotion import flows, promote, recorded, script, verify
@@ -83,6 +84,14 @@ def test_a_run_that_is_as_it_was_can_be_done_again(run: Path, capsys: Any):
     assert told["reproducible"] is True
     assert {check["name"] for check in told["checks"]} >= {"data", "settings", "versions", "file decision-tree"}
     assert all(check["passed"] for check in told["checks"])
+
+
+def test_a_verdict_is_written_whatever_it_is(run: Path, tmp_path: Path):
+    """A program that asks reads the reasons of a no as well."""
+    subprocess.run(["cp", "-r", str(run), str(tmp_path / "copy")], check=True)
+    (tmp_path / "copy" / "data" / "table.parquet").unlink()
+    assert main(["workbench", "verify", str(tmp_path / "copy"), "--out", str(tmp_path / "said.json")]) == ExitCode.DATA
+    assert json.loads((tmp_path / "said.json").read_text())["reproducible"] is False
 
 
 @pytest.mark.parametrize("what", ["data", "settings", "file decision-tree", "table gone"])

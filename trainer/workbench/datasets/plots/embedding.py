@@ -38,10 +38,10 @@ def picture(
     matrix = encoded(sample, kinds, by)
     if matrix.shape[1] < 2 or len(matrix) < 5:
         raise SettingsUnusable("drawing an embedding: at least five rows and two columns that change are needed")
-    flat, shares = components(matrix, 2)
     if method == "tsne":
         flat, names = _tsne(matrix), ("t-SNE 1", "t-SNE 2")
     else:
+        flat, shares = components(matrix, 2)
         names = (f"component 1 ({shares[0]:.0%} of the variation)", f"component 2 ({shares[1]:.0%})")
     labels, members = groups
     clouds = [
@@ -80,11 +80,15 @@ def encoded(sample: Sample, kinds: dict[str, str], by: str | None) -> NDArray[np
 
 def components(matrix: NDArray[np.float64], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The first principal components of centred rows, and the share of the variation each one holds."""
-    values, vectors = np.linalg.eigh(matrix.T @ matrix)
-    first = vectors[:, ::-1][:, :count]
+    from scipy.linalg import eigh
+
+    products, width = matrix.T @ matrix, matrix.shape[1]
+    # Of thousands of columns all components would take a minute; only these are asked for.
+    values, vectors = eigh(products, subset_by_index=(width - count, width - 1))
+    first = vectors[:, ::-1]
     # A component's sign is chance: the largest weight is made positive, so that the picture is the same everywhere.
     first = first * np.where(first[np.abs(first).argmax(0), np.arange(count)] < 0, -1.0, 1.0)
-    return matrix @ first, np.maximum(values[::-1][:count], 0.0) / max(values.sum(), 1e-12)
+    return matrix @ first, np.maximum(values[::-1], 0.0) / max(np.trace(products), 1e-12)
 
 
 def _tsne(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
