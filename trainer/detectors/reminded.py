@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from trainer.detectors.portfolio import Portfolio
 
 RAISE: Final = 1.5
-"""What being all like a labelled attack adds: in `-log10 p` as members tell it, one in thirty benign rows. It lifts what
-a detector already finds a little strange above the threshold. Twice as much put single benign rows that look like a
-labelled attack above every attack nobody had labelled (docs/learning.md)."""
+"""What being all like a labelled attack adds: in `-log10 p` as members tell it, one in thirty benign rows. It lifts
+what a detector already finds a little strange above the threshold. Twice as much put single benign rows that look like
+a labelled attack above every attack nobody had labelled (docs/learning.md)."""
 
 
 class Reminded:
