@@ -21,7 +21,8 @@ from agent.context import Context
 from agent.features import compute
 from protos import contract
 from protos.manifest import CaptureProfile
-from trainer.corpora.corpus import Corpus, collect
+from trainer.corpora.collecting import collect
+from trainer.corpora.corpus import Corpus
 from trainer.judging import standing
 from trainer.judging.frozen import GENERATED
 from trainer.making import fitting, model

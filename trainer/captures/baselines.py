@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from trainer.corpora import corpus
+from trainer.corpora import collecting
 from trainer.corpora.split import Role, split
 from trainer.detectors.base import fitted
 from trainer.detectors.mahalanobis import Mahalanobis
@@ -63,7 +63,7 @@ def fit(
     """
     recipe = model.manifest.provenance.get("recipe", {})
     seed = int(recipe.get("seed", 7))
-    rows = corpus.collect(
+    rows = collecting.collect(
         tuple(paths), (), profile=model.manifest.profile, max_rows=MAX_ROWS, seed=seed, progress=progress
     )
     dealt = split(rows, Shares(), seed)

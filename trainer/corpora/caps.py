@@ -19,11 +19,12 @@ counted, and the sources it was left out of are named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from trainer.corpora.corpus import Capped
 from trainer.corpora.rows import Verdict
 from trainer.corpora.split import relative_weights
 
@@ -37,19 +38,6 @@ LABELLED: Final = 500
 DAY_MS: Final = 86_400_000
 _NAMED: Final = 20
 """Capped sources that a report names, those that lost most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capped:
-    """A source that was capped: its rows without a verdict before and after, and the most that one host held of them.
-
-    `host_share` is the largest share of one host among the source's own rows, before.
-    """
-
-    source: str
-    before: int
-    after: int
-    host_share: float
 
 
 def apply(corpus: Corpus, seed: int, *, share: float = SHARE, labelled: int = LABELLED) -> Corpus:

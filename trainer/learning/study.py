@@ -32,7 +32,7 @@ import numpy as np
 
 from protos import contract
 from trainer.corpora import beside, caps
-from trainer.corpora.corpus import Collector
+from trainer.corpora.collecting import Collector
 from trainer.corpora.rows import Verdict, words
 from trainer.corpora.split import Role, split
 from trainer.judging import evaluate

@@ -17,7 +17,7 @@ import numpy as np
 
 from protos import manifest
 from trainer import appearing
-from trainer.corpora import corpus
+from trainer.corpora import collecting
 from trainer.corpora.held import read as read_held
 from trainer.corpora.split import split
 from trainer.judging import gate, report, standing
@@ -84,7 +84,7 @@ class Result:
 def fit(request: Request, progress: Progress, clock: Callable[[], int]) -> Result:
     """Fit, judge and write a model. Raises `TrainerError`, or the agent's `SourceError` for an unreadable capture."""
     started = clock()
-    rows = corpus.collect(
+    rows = collecting.collect(
         request.benign,
         request.labelled,
         profile=manifest.CaptureProfile(),

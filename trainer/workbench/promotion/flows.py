@@ -14,7 +14,7 @@ import numpy as np
 
 from protos import contract
 from trainer.corpora import caps
-from trainer.corpora.corpus import Collector
+from trainer.corpora.collecting import Collector
 from trainer.corpora.rows import Rows, SourceFile, Verdict, file_digest, host_numbers, kind_of
 from trainer.errors import NotPromotable, SourceMissing
 from trainer.workbench.prediction.cells import texts

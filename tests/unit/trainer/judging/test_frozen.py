@@ -98,7 +98,7 @@ def test_a_set_serves_its_purpose_only(generated: frozen.Frozen, synthetic: Any,
 
 def test_rows_of_a_frozen_set_leave_the_corpus(synthetic: Any, tmp_path: Path) -> None:
     """What judges a model must not have made it."""
-    from trainer.corpora.corpus import collect
+    from trainer.corpora.collecting import collect
 
     rows = synthetic.benign(300, 1)
     path = synthetic.write_lake(tmp_path / "a.parquet", rows)

@@ -10,7 +10,8 @@ import pytest
 from agent.conversations import Conversations
 from protos import contract
 from trainer.corpora import caps
-from trainer.corpora.corpus import Collector, Corpus, Counts
+from trainer.corpora.collecting import Collector
+from trainer.corpora.corpus import Corpus, Counts
 from trainer.corpora.rows import Rows, Verdict
 from trainer.making import together
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from protos import contract
 from protos.manifest import CaptureProfile
-from trainer.corpora.corpus import Collector, Corpus, collect
+from trainer.corpora.collecting import Collector, collect
+from trainer.corpora.corpus import Corpus
 from trainer.corpora.sources import Rows, Verdict
 from trainer.errors import SourceMissing
 
