@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trainer.workbench.candidates.base import Described
     from trainer.workbench.contest.course import Asked
     from trainer.workbench.rows.dealing import Dealt
+    from trainer.workbench.rows.task import Task
 
 BESIDE_NETWORKS: Final = ("lightgbm", "isolation-forest")
 """Trees that every run of networks has beside it, since they are what a network must beat."""
@@ -32,8 +33,7 @@ def opened(asked: Asked) -> Course:
     """The course of a run at its begin. Raises errors of `TrainerError`."""
     asked.events.stage("rows", 0.01, "reading the table and dealing its rows")
     dealt = deal(asked.settings, *asked.tables)
-    default = "average_precision" if dealt.task.detects else "f1"
-    metric = metrics.OF_SETTING.get(asked.settings.metric, default)
+    metric = metrics.OF_SETTING.get(asked.settings.metric, _usual(dealt.task))
     provenance = {
         "data_digest": asked.digest,
         "settings_digest": asked.settings.digest,
@@ -41,6 +41,16 @@ def opened(asked: Asked) -> Course:
     }
     bench = Bench(dealt, metric, asked.settings.seed, provenance)
     return Course(asked, bench, _comparable(dealt), notes=[*dealt.notes, *dealt.chosen.warnings])
+
+
+def _usual(task: Task) -> str:
+    """The metric of `auto`: where ordinary stands against strange, what ranks rows without a threshold.
+
+    Of attacks of unknown kinds a classifier's chances stay below one half while they still rank far above ordinary
+    rows: by F1 a run chooses among thresholds that are off by luck, by average precision among models.
+    """
+    two = len(task.classes) == 2 and len(task.benign) == 1
+    return "average_precision" if task.detects or two else "f1"
 
 
 def wanted(course: Course) -> list[Described]:

@@ -82,7 +82,7 @@ def test_a_run_leaves_everything_that_is_promised(tmp_path: Path) -> None:
     assert json.loads(text, parse_constant=pytest.fail) == told
     assert told["state"] == "done"
     assert told["task"] == "binary"
-    assert told["metric"] == "f1"
+    assert told["metric"] == "average_precision"
     assert told["best"] in {"lightgbm", "decision-tree", "blend"}
     assert "The test rows had no say" in told["why_best"]
     assert told["split"]["warning"]
