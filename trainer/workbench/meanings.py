@@ -31,7 +31,8 @@ SENTENCES: Final = {
     "models": "Names of models; empty for all that suit the task.",
     "search": "Look for better settings of the best models while time is left.",
     "time_budget_s": "How long the run may take, in seconds.",
-    "metric": "What the leaderboard is sorted by; `auto` is average precision where ordinary stands against strange, and F1 for several classes.",
+    "metric": "What the leaderboard is sorted by; `auto` is average precision where ordinary stands against strange, "
+    "and F1 for several classes.",
     "seed": "Of everything random.",
     "max_rows": "Most rows learnt from; a larger table is sampled.",
     "epochs": "Most passes of a network over the rows.",
