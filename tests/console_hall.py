@@ -135,6 +135,17 @@ def watched(browser: Browser, console: Console, **options: Any) -> Iterator[Page
     assert not [problem for problem in problems if "404 (Not Found)" not in problem], problems
 
 
+def visit(page: Page, path: str) -> None:
+    """Open a page of the console, and wait until it hears."""
+    page.goto(path)
+    hears(page)
+
+
+def hears(page: Page) -> None:
+    """Wait until the page's socket is up: what is typed before is lost."""
+    page.wait_for_function("window.did_handshake === true")
+
+
 def enter(page: Page, console: Console, name: str = "admin") -> None:
     """Give the page a session without going through the form."""
     if name not in console.sessions:

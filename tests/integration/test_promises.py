@@ -184,7 +184,7 @@ def test_the_page_shows_chooses_recalibrates_and_undoes(hall, page, tmp_path):
 
     with hall.web() as web:
         version = web.get("/policies/current").json()["version"]
-    page.goto("/policies")
+    browsing.visit(page, "/policies")
     expect(page.get_by_text("calibration expired")).to_be_visible()
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(6)
@@ -221,9 +221,9 @@ def test_the_page_shows_chooses_recalibrates_and_undoes(hall, page, tmp_path):
     expect(page.get_by_text("calibration expired")).to_be_visible()
     page.get_by_role("button", name="Recalibrate").click()
     expect(page.get_by_text("calibration holds")).to_be_visible()
-    page.goto("/")
+    browsing.visit(page, "/")
     expect(page.get_by_text("Calibration", exact=True)).to_be_visible()
-    page.goto("/agents")
+    browsing.visit(page, "/agents")
     page.get_by_label("Group").first.fill("lab")
     page.get_by_label("Agent").first.click()
     page.get_by_role("option", name="edge").click()

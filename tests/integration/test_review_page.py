@@ -93,7 +93,7 @@ def _until(question: Any) -> None:
 
 def test_the_page_asks_what_rest_answers_and_a_key_is_a_verdict(page: Page, console: Any) -> None:
     """Alerts first, then quiet flows, each with its reason; `m` on the marked row labels that very flow."""
-    page.goto("/review")
+    hall.visit(page, "/review")
     page.get_by_role("heading", name="Review").wait_for()
     asked = console.get("/labels/queue")["items"]
     rows = page.locator("table[aria-label='Flows whose verdict would teach most'] tbody tr")
@@ -123,7 +123,7 @@ def test_the_page_asks_what_rest_answers_and_a_key_is_a_verdict(page: Page, cons
 
 def test_a_button_judges_an_alert(page: Page, console: Any) -> None:
     """It leaves the list, and the day's count rises."""
-    page.goto("/review")
+    hall.visit(page, "/review")
     rows = page.locator("table[aria-label='Flows whose verdict would teach most'] tbody tr")
     rows.first.wait_for()
     first = console.get("/labels/queue")["items"][0]
@@ -136,7 +136,7 @@ def test_a_button_judges_an_alert(page: Page, console: Any) -> None:
 def test_a_viewer_reads_and_judges_nothing(page: Page, console: Any) -> None:
     """No buttons, and keys do nothing."""
     before = len(console.get("/labels")["items"])
-    page.goto("/review")
+    hall.visit(page, "/review")
     rows = page.locator("table[aria-label='Flows whose verdict would teach most'] tbody tr")
     rows.first.wait_for()
     assert page.get_by_role("button", name="Benign").count() == 0

@@ -142,6 +142,7 @@ def test_a_newcomer_gets_from_a_file_to_predictions_in_eight_clicks(browser: Bro
     page.get_by_role("tab", name="Exploration").wait_for()
     person.click("button", "New experiment on this data set")
     page.wait_for_url("**/experiment")
+    hall.hears(page)
     # Typed, so that the test does not take five minutes. The form waits for the first look, which finds the label.
     page.get_by_label("Time budget, seconds").fill("20", timeout=PATIENCE_MS)
     person.click("button", "Start")
@@ -170,7 +171,7 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto(f"/workbench/experiments/{run['id']}")
+    hall.visit(page, f"/workbench/experiments/{run['id']}")
     page.get_by_role("region", name="Metrics of every model on train and test rows").wait_for()
     board = bench["rest"].get(f"/api/v1/experiments/{run['id']}/leaderboard").json()
     names = {row["title"] for row in board if row["state"] == "done"}
@@ -185,7 +186,7 @@ def test_what_was_found_is_all_there(browser: Browser, bench: dict[str, Any]) ->
     page.get_by_role("dialog").get_by_role("button", name="Rename").click()
     page.get_by_role("heading", name="sessions of an office").wait_for()
 
-    page.goto(f"/workbench/experiments/{run['id']}/models/{run['best']}")
+    hall.visit(page, f"/workbench/experiments/{run['id']}/models/{run['best']}")
     for heading in ("Metrics", "ROC curve", "Precision and recall", "Importance"):
         page.get_by_role("heading", name=heading, exact=True).wait_for()
     page.get_by_role("button", name="Explain", exact=True).click()
@@ -210,7 +211,7 @@ def test_of_several_classes_one_is_explained(browser: Browser, bench: dict[str, 
     _until(lambda: rest.get(f"/api/v1/experiments/{run}").json()["state"] not in {"queued", "running"})
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto(f"/workbench/experiments/{run}/models/decision-tree")
+    hall.visit(page, f"/workbench/experiments/{run}/models/decision-tree")
     page.get_by_role("button", name="Explain", exact=True).wait_for()
     assert not page.get_by_label("What is explained").is_visible()  # importance is of no class
     page.get_by_label("How", exact=True).click()
@@ -235,7 +236,7 @@ def test_a_map_of_all_rows_is_made_either_way(browser: Browser, bench: dict[str,
     (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto(f"/workbench/datasets/{run['dataset_id']}?view=plots")
+    hall.visit(page, f"/workbench/datasets/{run['dataset_id']}?view=plots")
     page.get_by_role("button", name="Draw", exact=True).wait_for()
     assert not page.get_by_label("Made by").is_visible()
     page.get_by_label("Plot", exact=True).click()
@@ -268,7 +269,7 @@ def test_the_workbench_fits_a_phone(browser: Browser, bench: dict[str, Any]) -> 
         f"/workbench/experiments/{run['id']}/predict",
         f"/workbench/predictions/{made['id']}",
     ):
-        page.goto(path)
+        hall.visit(page, path)
         page.locator("h1").wait_for()
         page.wait_for_timeout(400)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
@@ -283,7 +284,7 @@ def test_a_hostile_file_is_refused_in_plain_words(browser: Browser, bench: dict[
     errors: list[str] = []
     page = _entered(browser, bench, errors)
     person = Newcomer(page)
-    page.goto("/workbench")
+    hall.visit(page, "/workbench")
     person.choose("Upload a file", path)
     page.locator(".drop .notice").wait_for(state="visible")
     assert "pkl" in page.locator(".drop .notice").inner_text()
@@ -295,7 +296,7 @@ def test_a_network_is_drawn_while_it_learns_and_its_epochs_stay(browser: Browser
     (run,) = bench["rest"].get("/api/v1/experiments").json()["items"]
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto(f"/workbench/datasets/{run['dataset_id']}/experiment?kind=dl")
+    hall.visit(page, f"/workbench/datasets/{run['dataset_id']}/experiment?kind=dl")
     page.get_by_label("Time budget, seconds").fill("240")
     page.get_by_label("Epochs", exact=True).fill("9000")  # more than there is time for: it is stopped by hand
     page.get_by_label("Epochs without progress before it stops").fill("9000")
@@ -309,7 +310,7 @@ def test_a_network_is_drawn_while_it_learns_and_its_epochs_stay(browser: Browser
     page.locator(".heading .chip", has_text="stopped").wait_for(timeout=PATIENCE_MS)
     learning.wait_for()
 
-    page.goto(f"{page.url}/models/complex-mlp")
+    hall.visit(page, f"{page.url}/models/complex-mlp")
     rows = page.get_by_role("region", name="Epoch by epoch").locator("tbody tr")
     rows.first.wait_for()
     kept = bench["rest"].get(f"/api/v1{page.url.partition('/workbench')[2]}/history").json()
@@ -322,7 +323,7 @@ def test_runs_are_compared_by_ticking_them(browser: Browser, bench: dict[str, An
     network, trees = bench["rest"].get("/api/v1/experiments").json()["items"]
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto("/workbench")
+    hall.visit(page, "/workbench")
     compare = page.get_by_role("button", name="Compare the ticked ones")
     for run in (network, trees):
         assert compare.is_disabled()
@@ -342,7 +343,7 @@ def test_pasted_rows_and_one_typed_row_are_predicted(browser: Browser, bench: di
     run = bench["rest"].get("/api/v1/experiments").json()["items"][-1]
     errors: list[str] = []
     page = _entered(browser, bench, errors)
-    page.goto(f"/workbench/experiments/{run['id']}/predict")
+    hall.visit(page, f"/workbench/experiments/{run['id']}/predict")
     pasted = "duration,kib_sent,tool,hour\n92,900,curl,3\n19,12,mail,11\n"
     page.get_by_label("A heading line, then rows").fill(pasted)
     page.get_by_role("button", name="Predict these rows").click()
@@ -354,15 +355,17 @@ def test_pasted_rows_and_one_typed_row_are_predicted(browser: Browser, bench: di
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
     page.wait_for_url("**/predict")
+    hall.hears(page)
 
     page.get_by_role("checkbox", name="take names that differ in spelling only").click()
     page.wait_for_url("**rename_alike=true*")
+    hall.hears(page)
     page.get_by_label("A heading line, then rows").fill(pasted.replace("kib_sent", "KIB-SENT"))
     page.get_by_role("button", name="Predict these rows").click()
     page.wait_for_url("**/workbench/predictions/*")
     page.get_by_role("link", name="Download as CSV").wait_for(timeout=PATIENCE_MS)
 
-    page.goto(f"/workbench/experiments/{run['id']}/predict")
+    hall.visit(page, f"/workbench/experiments/{run['id']}/predict")
     page.get_by_text("Type it in").click()
     for name, value in (("duration", "92"), ("kib_sent", "900")):
         page.get_by_label(name, exact=True).fill(value)

@@ -62,7 +62,7 @@ def test_promote_and_roll_back(page: Page, console: hall.Console) -> None:
     def champion() -> str:
         return next(m["digest"] for m in console.get("/models")["items"] if m["state"] == "champion")
 
-    page.goto("/models")
+    hall.visit(page, "/models")
     page.get_by_role("button", name="Promote office 2").click()
     page.get_by_label(re.compile("Reason")).fill("finds more")
     page.get_by_role("button", name="Promote", exact=True).last.click()
@@ -81,7 +81,7 @@ def test_promote_and_roll_back(page: Page, console: hall.Console) -> None:
 
 def test_model_page(page: Page, console: hall.Console) -> None:
     """A model shows its figures beside the baseline's, its gate's checks and both curves."""
-    page.goto(f"/models/{console.models[2]}")
+    hall.visit(page, f"/models/{console.models[2]}")
     page.get_by_text("false positives still alerting").wait_for()
     page.get_by_role("row", name="Average precision 0.700 0.550").wait_for()
     page.locator(".chart svg").nth(1).wait_for()
@@ -90,7 +90,7 @@ def test_model_page(page: Page, console: hall.Console) -> None:
 def test_policy(page: Page, console: hall.Console) -> None:
     """The promised rate is chosen with the score it needs in sight; agents get a new version."""
     before = console.get("/policies")["items"][0]["version"]
-    page.goto("/models")
+    hall.visit(page, "/models")
     page.get_by_role("button", name="Change", exact=True).click()
     page.get_by_role("combobox", name="Promised false positives").click()
     page.get_by_role("option", name="1 % (score from 2.00)").click()
@@ -101,7 +101,7 @@ def test_policy(page: Page, console: hall.Console) -> None:
 
 def test_retrain_and_cancel(page: Page, console: hall.Console) -> None:
     """A training run shows how far it is and its log while it goes on, and can be cancelled."""
-    page.goto("/models")
+    hall.visit(page, "/models")
     page.get_by_role("button", name="Retrain").click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     page.get_by_text(re.compile(r"\d+ %, fit: epoch \d of 10")).wait_for()
@@ -116,7 +116,7 @@ def test_viewer_reads_only(browser: Browser, console: hall.Console) -> None:
     for page in hall.watched(browser, console):
         hall.enter(page, console, "reader")
         for path in ("/alerts", "/alerts/1", "/incidents", "/incidents/1", "/models", f"/models/{console.models[1]}"):
-            page.goto(path)
+            hall.visit(page, path)
             page.locator("h1").wait_for()
             page.wait_for_timeout(150)
             writes = page.get_by_role("main").get_by_role(
@@ -137,7 +137,7 @@ def test_phone_and_names(browser: Browser, console: hall.Console) -> None:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "/login"
         hall.enter(page, console)
         for path in (*paths, f"/models/{console.models[1]}"):
-            page.goto(path)
+            hall.visit(page, path)
             page.locator("h1").wait_for()
             page.wait_for_timeout(250)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
@@ -156,7 +156,7 @@ def test_missing_pages(page: Page) -> None:
 
 def test_colours_are_kept(page: Page) -> None:
     """The choice of light or dark outlives a reload."""
-    page.goto("/agents")
+    hall.visit(page, "/agents")
     page.get_by_role("button", name="Colours: auto. Change").click()
     page.locator("body.body--dark").wait_for()
     page.reload()

@@ -25,7 +25,7 @@ pytestmark = [
 
 def test_alert_live_and_judged(page: Page, console: hall.Console) -> None:
     """A new alert appears by itself, shows its reasons, and a verdict with a note is in REST at once; undo works."""
-    page.goto("/alerts")
+    hall.visit(page, "/alerts")
     page.get_by_text("tried 40 ports in 10 s").wait_for()
     reasons = (
         ("src2dst_bytes", 9e6, 4e3, 0.7, "sent 8.6 MiB, usual is 4 KiB"),
@@ -53,7 +53,7 @@ def test_keyboard_triage(page: Page, console: hall.Console) -> None:
     """Keys triage: j and k move, f judges and goes on, z takes it back, Enter opens; filters stand in the address."""
     first = console.raise_alert(src="10.20.7.1", dst="192.0.2.7")
     second = console.raise_alert(src="10.20.7.2", dst="192.0.2.7")
-    page.goto("/alerts?text=192.0.2.7")
+    hall.visit(page, "/alerts?text=192.0.2.7")
     page.locator(f"#row-{second}").wait_for()
     page.keyboard.press("j")
     page.locator(f"#row-{second}:focus").wait_for()
@@ -75,7 +75,7 @@ def test_keyboard_triage(page: Page, console: hall.Console) -> None:
 def test_row_buttons_and_filter(page: Page, console: hall.Console) -> None:
     """One click judges a row; the filter for alerts without a verdict then leaves it out."""
     alert_id = console.raise_alert(src="10.20.8.1", dst="192.0.2.8")
-    page.goto("/alerts?verdict=none&text=192.0.2.8")
+    hall.visit(page, "/alerts?verdict=none&text=192.0.2.8")
     page.locator(f"#row-{alert_id}").get_by_role("button", name="True positive").click()
     page.get_by_text("No alert fits these filters").wait_for()
     assert console.get(f"/alerts/{alert_id}")["verdict"] == "malicious"
@@ -83,7 +83,7 @@ def test_row_buttons_and_filter(page: Page, console: hall.Console) -> None:
 
 def test_incident_judged(page: Page, console: hall.Console) -> None:
     """An incident says in plain words what happened; a verdict on it reaches all its alerts."""
-    page.goto("/incidents")
+    hall.visit(page, "/incidents")
     page.get_by_role("link", name="10.20.0.66 tried 12 ports of 10.20.0.5").click()
     page.get_by_text("It is given to all 12 alerts").wait_for()
     page.get_by_label(re.compile("Note")).fill("nobody asked for this scan")
@@ -100,11 +100,11 @@ def test_an_alert_says_what_it_looks_like(page: Page, console: hall.Console) -> 
     """The family a taught model names stands first among the reasons, leads to others like it, and is evidence."""
     named = {"family": "bruteforce", "family_share": 0.931}
     alert_id = console.raise_alert(src="10.20.8.6", dst="192.0.2.17", dst_port=22, **named)
-    page.goto(f"/alerts/{alert_id}")
+    hall.visit(page, f"/alerts/{alert_id}")
     page.get_by_text("Looks like bruteforce (0.93)").wait_for()
     page.get_by_role("link", name="Others like it").click()
     page.locator(f"#row-{alert_id}").wait_for()
-    page.goto("/incidents?host=10.20.8.6")
+    hall.visit(page, "/incidents?host=10.20.8.6")
     page.get_by_role("link", name="One strange flow from 10.20.8.6").click()
     page.get_by_text("1 alert of 1 looks like bruteforce to the model (0.93).").wait_for()
 
@@ -112,7 +112,7 @@ def test_an_alert_says_what_it_looks_like(page: Page, console: hall.Console) -> 
 def test_incident_page_and_api_agree(page: Page, console: hall.Console) -> None:
     """Evidence, state and kind on the page are those REST tells, and filters narrow both alike."""
     console.raise_alert(src="10.20.8.7", dst="192.0.2.18")
-    page.goto("/incidents?kind=single flow&host=10.20.8.7")
+    hall.visit(page, "/incidents?kind=single flow&host=10.20.8.7")
     page.get_by_role("link", name="One strange flow from 10.20.8.7").click()
     page.get_by_text("What speaks for it").wait_for()
     told = console.get(f"/incidents/{int(page.url.rsplit('/', 1)[1])}")
@@ -120,14 +120,14 @@ def test_incident_page_and_api_agree(page: Page, console: hall.Console) -> None:
     shown = page.locator(".evidence li").all_text_contents()
     assert shown == told["evidence"] != []
     assert page.locator(".heading .chip").all_text_contents() == [told["kind"], told["state"]]
-    page.goto("/incidents?kind=beacon&host=10.20.8.7")
+    hall.visit(page, "/incidents?kind=beacon&host=10.20.8.7")
     page.get_by_text("No incident fits these filters").wait_for()
 
 
 def test_incidents_are_looked_after_from_the_keyboard(page: Page, console: hall.Console) -> None:
     """Keys acknowledge, assign, comment on and undo on the marked row; filters narrow by it; the page tells the story."""
     console.raise_alert(src="10.20.8.8", dst="192.0.2.28")
-    page.goto("/incidents?host=10.20.8.8")
+    hall.visit(page, "/incidents?host=10.20.8.8")
     row = page.locator("tr", has_text="One strange flow from 10.20.8.8")
     row.get_by_text("not acknowledged").wait_for()
     page.keyboard.press("j")
@@ -145,7 +145,7 @@ def test_incidents_are_looked_after_from_the_keyboard(page: Page, console: hall.
     page.get_by_text("commented on").wait_for()
     (told,) = console.get("/incidents?assignee=me&acknowledged=true&host=10.20.8.8")["items"]
     assert (told["assignee"], told["acknowledged_by"], told["comments"]) == ("admin", "admin", 1)
-    page.goto("/incidents?care=mine&host=10.20.8.8")
+    hall.visit(page, "/incidents?care=mine&host=10.20.8.8")
     row.get_by_role("link").click()
     page.get_by_text("“asked its owner”").wait_for()
     page.get_by_label("Comment or note").fill("a test after all")
@@ -156,14 +156,14 @@ def test_incidents_are_looked_after_from_the_keyboard(page: Page, console: hall.
     panel.get_by_role("button", name="Acknowledge").wait_for()
     assert console.get("/incidents?acknowledged=true&host=10.20.8.8")["items"] == []
     for care in ("unassigned", "unacknowledged"):
-        page.goto(f"/incidents?care={care}&host=10.20.8.8")
+        hall.visit(page, f"/incidents?care={care}&host=10.20.8.8")
         page.get_by_text("No incident fits" if care == "unassigned" else "One strange flow from").wait_for()
 
 
 def test_what_is_normal_here_is_hidden_until(page: Page, console: hall.Console) -> None:
     """A rule from an incident's page: previewed, made with a reason, listed, undone."""
     alert_id = console.raise_alert(src="10.20.8.9", dst="192.0.2.19")
-    page.goto("/incidents?host=10.20.8.9")
+    hall.visit(page, "/incidents?host=10.20.8.9")
     page.get_by_role("link", name="One strange flow from 10.20.8.9").click()
     page.get_by_role("button", name="This is normal here until").click()
     page.get_by_text("it would have hidden 1 of").wait_for()
@@ -176,7 +176,7 @@ def test_what_is_normal_here_is_hidden_until(page: Page, console: hall.Console) 
     assert (rule["source"], rule["kind"], rule["alerts"]) == ("10.20.8.9", "single flow", 1)
     assert console.get(f"/alerts/{alert_id}")["suppression_id"] == rule["id"]
     assert console.get("/incidents?host=10.20.8.9")["items"] == []
-    page.goto("/suppressions")
+    hall.visit(page, "/suppressions")
     page.get_by_text("our own scanner").wait_for()
     page.get_by_role("button", name="As if it had never been").click()
     page.get_by_text("What it hid is back").wait_for()
