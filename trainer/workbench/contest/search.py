@@ -24,7 +24,9 @@ MOST: Final = 40
 _SEARCHED: Final = 3
 """Candidates whose settings are searched: the best ones with their defaults."""
 _FINE: Final = 5e-5
-"""A metric this near to 1 leaves nothing to search for."""
+"""A metric this near to 1 leaves nothing to search for,"""
+_SURE: Final = 1e-3
+"""with a log loss, where there is one, as low as this: ranks may be right to the last row while chances are not."""
 _ROOM: Final = 2.0
 """Fits like the best so far that there must be time for: other settings may take longer than those did."""
 
@@ -65,11 +67,11 @@ def search(course: Course) -> None:
     while draws and not course.asked.stopped():
         for name in list(draws):
             entry = course.entries[name]
-            top = max(course.value(course.entries[one]) for one in names)
+            enough = any(perfect(course.value(one), one.loss) for one in map(course.entries.__getitem__, names))
             given = draws[name].next(dict(entry.params))
             spare = course.asked.left() - course.reserve() - sum(course.judging_s.get(one, 0.0) for one in improved)
             short = spare < _ROOM * (entry.fit_s or 0.0)
-            if given is None or top >= 1 - _FINE or short or course.asked.stopped():
+            if given is None or short or enough or course.asked.stopped():
                 del draws[name]
                 continue
             found = _tried(course, name, given, spare)
@@ -86,6 +88,11 @@ def search(course: Course) -> None:
     for entry in course.entries.values():
         if entry.searched:
             course.save(entry)
+
+
+def perfect(value: float, loss: float | None) -> bool:
+    """Whether a metric of `value` at a log loss of `loss` leaves nothing to be better at."""
+    return value >= 1 - _FINE and (loss is None or loss <= _SURE)
 
 
 def _tried(course: Course, name: str, given: dict[str, Any], spare: float) -> Fitted | None:

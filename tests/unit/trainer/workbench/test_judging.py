@@ -10,6 +10,7 @@ import pytest
 from trainer.workbench.contest import curves, metrics
 from trainer.workbench.contest.board import Entry, choose
 from trainer.workbench.contest.folder import plain
+from trainer.workbench.contest.search import perfect
 from trainer.workbench.contest.threshold import threshold
 from trainer.workbench.meanings import SENTENCES, meanings
 from trainer.workbench.settings import Settings
@@ -46,6 +47,15 @@ def test_nothing_is_made_up_where_all_rows_are_of_one_kind() -> None:
     """None, not a number."""
     assert metrics.one_of(np.arange(3.0), np.ones(3, dtype=np.bool_)) == metrics.NONE
     assert metrics.of_strangeness(np.zeros(3, dtype=np.float32), None, 1.0) == metrics.NONE
+
+
+@pytest.mark.parametrize(
+    ("value", "loss", "enough"),
+    [(1.0, 0.0005, True), (1.0, 0.01, False), (0.99, 0.0005, False), (1.0, None, True), (0.99, None, False)],
+)
+def test_a_search_ends_early_only_where_nothing_can_be_better(value: float, loss: float | None, enough: bool) -> None:
+    """Ranks that are right to the last row leave chances to be improved; a detector has none."""
+    assert perfect(value, loss) is enough
 
 
 def test_curves_are_short_and_keep_their_ends() -> None:
