@@ -106,8 +106,14 @@ def of_strangeness(
     return found
 
 
+def losses(chances: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`-log` of the chance given to the true class of each row whose class was learnt, at most 13.8."""
+    known = np.flatnonzero(truth >= 0)
+    found: NDArray[np.float64] = -np.log(np.maximum(chances[known, truth[known]].astype(np.float64), 1e-6))
+    return found
+
+
 def loss(chances: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
-    """Mean `-log` of the chance given to the true class, never more than 13.8 a row; parts what metrics call equal."""
-    known = truth >= 0
-    given = chances[np.flatnonzero(known), truth[known]]
-    return float(-np.log(np.maximum(given, 1e-6)).mean()) if known.any() else float("inf")
+    """The mean of `losses`; parts what metrics call equal. Infinite where no class was learnt."""
+    found = losses(chances, truth)
+    return float(found.mean()) if len(found) else float("inf")

@@ -214,7 +214,7 @@ def test_a_blend_surer_than_its_members_is_kept_and_fitted_again(tmp_path: Path)
 
     trees = {one.name: one for one in map(cut_at_random, range(6))}
     settings = Settings(label="kind", search=False)
-    told = contest(tmp_path, settings, candidates=trees, table=columns(900)).run()
+    told = contest(tmp_path, settings, candidates=trees, table=columns(3000)).run()
     entries = {entry["name"]: entry for entry in told["leaderboard"]}
     assert told["best"] == "blend"
     assert len(entries["blend"]["params"]["members"]) >= 2

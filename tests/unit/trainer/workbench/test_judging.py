@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trainer.workbench.contest import curves, metrics
+from trainer.workbench.contest.blending import surer
 from trainer.workbench.contest.board import Entry, choose
 from trainer.workbench.contest.folder import plain
 from trainer.workbench.contest.search import perfect
@@ -47,6 +48,21 @@ def test_nothing_is_made_up_where_all_rows_are_of_one_kind() -> None:
     """None, not a number."""
     assert metrics.one_of(np.arange(3.0), np.ones(3, dtype=np.bool_)) == metrics.NONE
     assert metrics.of_strangeness(np.zeros(3, dtype=np.float32), None, 1.0) == metrics.NONE
+
+
+def test_a_blend_is_surer_only_beyond_chance() -> None:
+    """A twentieth less is enough where many rows agree on it, and not where one row says it; less is never enough."""
+    chance = np.random.default_rng(5)
+    best = chance.exponential(0.05, 2000)
+    assert surer(0.9 * best, best)
+    assert not surer(0.97 * best, best)
+    few = best[:100].copy()
+    few[0] = 3.0
+    one = few.copy()
+    one[0] = 0.0
+    assert one.mean() < 0.95 * few.mean()
+    assert not surer(one, few)
+    assert not surer(best[:1] / 2, best[:1])
 
 
 @pytest.mark.parametrize(
