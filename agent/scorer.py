@@ -94,17 +94,13 @@ class Scorer:
             scores = np.nan_to_num(scores, nan=0.0, posinf=MOST_SCORE, neginf=0.0)
         return scores
 
-    def explain(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Contributions and expectations, `[n, F]` each. Dearer than `score`: for rows that raised an alert."""
-        contributions, expected, _ = self.tell(rows)
-        return contributions, expected
-
     def tell(
         self, rows: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[tuple[str, float] | None]]:
         """All an alert says beside its score: contributions and expectations `[n, F]`, and what `likely` says.
 
-        One run of the graph gives the three: the runtime computes every output, whichever is asked for.
+        One run of the graph gives the three: the runtime computes every output, whichever is asked for. Dearer than
+        `score`: for rows that raised an alert.
         """
         contributions, expected = np.empty_like(rows), np.empty_like(rows)
         shares = np.zeros((len(rows), len(self.classes)), dtype=np.float32)

@@ -99,10 +99,10 @@ def explaining(model: str) -> tuple[int, float]:
     from agent.scorer import Scorer
 
     scorer, rows = Scorer(Path(model)), _rows(1024)
-    scorer.explain(rows)
+    scorer.tell(rows)
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < 2:
-        count += len(scorer.explain(rows)[0])
+        count += len(scorer.tell(rows)[0])
     return count, time.perf_counter() - started
 
 

@@ -237,7 +237,7 @@ def test_the_agent_accepts_the_model_and_scores_as_the_trainer_did(made: Path, s
     assert scorer.score(rows) == pytest.approx(model.load(made).score(rows), abs=1e-4)
     assert scorer.manifest.name == "office"
     assert [threshold.alpha for threshold in scorer.manifest.thresholds] == sorted(ALPHAS, reverse=True)
-    contributions, expected = scorer.explain(rows)
+    contributions, expected, _ = scorer.tell(rows)
     assert contributions.shape == expected.shape == rows.shape
 
 
