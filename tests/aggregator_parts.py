@@ -141,6 +141,16 @@ def add_user(services: Services, name: str, role: str) -> None:
     )
 
 
+async def headers(services: Services) -> dict[tuple[str, str], dict[str, str]]:
+    """What a caller sends, by role and scope; `add_user` has made an account named as each role."""
+    made = {}
+    for role in Role:
+        for scope in ("read", "write"):
+            _, text = await services.access.add_token(user=str(role), name=scope, scope=scope, days=1, by="init")
+            made[str(role), scope] = {"Authorization": f"Bearer {text}"}
+    return made
+
+
 def dump(store: Store, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of some tables, sorted, for comparing two stores."""
     return {

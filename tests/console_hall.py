@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
     from playwright.sync_api import Browser, Page
@@ -109,6 +109,18 @@ def fill(console: Console, folder: Path, onnx_models: ModuleType) -> None:
             console.rest.post(f"/api/v1/models/{digest}/promote", json={"reason": "first"}).raise_for_status()
     viewer = {"name": "reader", "role": "viewer", "password": PASSWORD}
     console.rest.post("/api/v1/users", json=viewer).raise_for_status()
+
+
+def close(process: subprocess.Popen[bytes], agents: Iterable[Any]) -> None:
+    """End the sensors, then the aggregator, which must end by itself."""
+    for agent in agents:
+        agent.close()
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def watched(browser: Browser, console: Console, **options: Any) -> Iterator[Page]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -46,14 +45,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -
             _until(lambda: _count(made, quiet=True) > 0 and _count(made, quiet=False) > 2)
             yield made
     finally:
-        for agent in agents:
-            agent.close()
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        hall.close(process, agents)
 
 
 @pytest.fixture(params=["admin"])

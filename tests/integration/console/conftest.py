@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from typing import TYPE_CHECKING
 
 import console_hall as hall
@@ -39,14 +38,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, onnx_models: ModuleType) -
                 agent.beats()
             yield made
     finally:
-        for agent in agents:
-            agent.close()
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
+        hall.close(process, agents)
 
 
 @pytest.fixture(scope="module")

@@ -33,13 +33,8 @@ async def web(hall):
 
 
 @pytest.fixture
-async def tokens(hall):
-    made = {}
-    for role in Role:
-        for scope in ("read", "write"):
-            _, text = await hall.access.add_token(user=str(role), name=scope, scope=scope, days=1, by="init")
-            made[str(role), scope] = {"Authorization": f"Bearer {text}"}
-    return made
+async def tokens(hall, parts):
+    return await parts.headers(hall)
 
 
 @pytest.fixture
