@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.detectors.clusters import half_norms
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,10 +21,9 @@ def nearest(drawing: Drawing, rows: str, known: NDArray[np.float32], near: int) 
     """
     middle = known.mean(axis=0, dtype=np.float64).astype(np.float32)
     placed = known - middle
-    half = (0.5 * np.einsum("ij,ij->i", placed.astype(np.float64), placed.astype(np.float64))).astype(np.float32)
     here = drawing.op("Sub", rows, drawing.constant(middle))
     product = drawing.op("MatMul", here, drawing.constant(np.ascontiguousarray(placed.T)))
-    close = drawing.op("Sub", product, drawing.constant(half))
+    close = drawing.op("Sub", product, drawing.constant(half_norms(placed)))
     best, places = drawing.ops(
         "TopK", (close, drawing.constant(np.array([near]))), [f"top{len(drawing.nodes)}", f"at{len(drawing.nodes)}"]
     )

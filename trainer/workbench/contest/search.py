@@ -65,9 +65,10 @@ def search(course: Course) -> None:
     draws = {name: Draws(candidates[name], course.asked.settings.seed) for name in names}
     improved: dict[str, Fitted] = {}
     while draws and not course.asked.stopped():
+        leading = [course.entries[name] for name in names]
         for name in list(draws):
             entry = course.entries[name]
-            enough = any(perfect(course.value(one), one.loss) for one in map(course.entries.__getitem__, names))
+            enough = any(perfect(course.value(one), one.loss) for one in leading)
             given = draws[name].next(dict(entry.params))
             spare = course.asked.left() - course.reserve() - sum(course.judging_s.get(one, 0.0) for one in improved)
             short = spare < _ROOM * (entry.fit_s or 0.0)
